@@ -1,0 +1,116 @@
+"""Fetching a pinned file, against a server on the loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import fetch_annotation
+from talkset.faults import ToolFault
+
+CONTENT = b"Radio1.mp4 00:20-01:35\n" * 9000
+PINNED = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the server's `answers`, one status a request; 0: half the body, then the end."""
+
+    def do_GET(self):
+        status = self.server.answers.pop(0)
+        self.server.asked += 1
+        self.send_response(status or 200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT if status else CONTENT[: len(CONTENT) // 2])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(fetch_annotation, "PAUSES", (0.0, 0.0))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.answers, running.asked = [], 0
+        running.url = f"http://127.0.0.1:{running.server_port}/RD_annotion_time.txt"
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def fetch(folder, url, sha256=PINNED):
+    path = folder / "RD_annotion_time.txt"
+    fetch_annotation.main(path, url=url, sha256=sha256, version=1)
+    return path.read_bytes()
+
+
+def test_pinned_bytes_are_written(server, tmp_path):
+    server.answers = [200]
+    assert fetch(tmp_path, server.url, PINNED.upper()) == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["RD_annotion_time.txt"]
+
+
+def test_other_bytes_are_refused_with_both_hashes(server, tmp_path):
+    server.answers = [200]
+    with pytest.raises(ToolFault) as fault:
+        fetch(tmp_path, server.url, "0" * 64)
+    assert all(part in str(fault.value) for part in (server.url, PINNED, "0" * 64))
+    assert server.asked == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_missing_file_is_not_asked_for_again(server, tmp_path):
+    server.answers = [404]
+    with pytest.raises(ToolFault, match="404") as fault:
+        fetch(tmp_path, server.url)
+    assert server.url in str(fault.value) and server.asked == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("first", [503, 429, 0], ids=["overloaded", "too many requests", "cut off"])
+def test_passing_trouble_is_overcome(server, tmp_path, first, capfd):
+    server.answers = [first, first, 200]
+    assert fetch(tmp_path, server.url) == CONTENT
+    assert server.asked == 3
+    assert "again in" in capfd.readouterr().err
+
+
+def test_lasting_trouble_ends(server, tmp_path):
+    server.answers = [0, 0, 0]
+    with pytest.raises(ToolFault, match=f"ended after {len(CONTENT) // 2} of {len(CONTENT)} bytes"):
+        fetch(tmp_path, server.url)
+    assert server.asked == 3 and list(tmp_path.iterdir()) == []
+
+
+def test_refused_connection_is_named(server, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/x.txt"
+        with pytest.raises(ToolFault, match="refused") as fault:
+            fetch(tmp_path, url)
+    assert url in str(fault.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.org/x", "RD_video_url.txt"])
+def test_address_of_another_kind_is_refused(tmp_path, url):
+    with pytest.raises(ToolFault, match="https://"):
+        fetch(tmp_path, url)
+
+
+def test_fault_of_our_own_disk_is_not_blamed_on_the_network(server, tmp_path, monkeypatch):
+    def full(path, mode):
+        handle = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+        path.touch()
+        return handle
+
+    server.answers = [200]
+    monkeypatch.setattr(fetch_annotation, "open", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(tmp_path, server.url)
+    assert server.asked == 1
