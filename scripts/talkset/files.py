@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Iterator
 
@@ -32,6 +33,22 @@ def whole(path: str | Path) -> Iterator[Path]:
 def partial_of(path: Path) -> Path:
     """The path that `whole` gives for `path`: what a killed job may have left beside it."""
     return path.with_name(f".{path.stem}.partial{path.suffix}")
+
+
+@contextlib.contextmanager
+def scratch(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` for what is written on the way to it; it is gone afterwards.
+
+    Its name is the same in every attempt: what a killed job left there is cleared by the next one.
+    """
+    path = Path(path)
+    folder = path.with_name(f".{path.stem}.scratch")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

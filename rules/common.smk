@@ -1,0 +1,33 @@
+"""The configuration, validated and complete; what is worth a test lies in scripts/talkset/config.py.
+
+REQUIRED INPUTS   config   merged by Snakemake from config/config.yaml, --configfile and --config
+OUTPUTS           CONFIG, and in it DATASETS: the complete settings of every dataset to build
+"""
+
+import functools
+import os
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from talkset import config as configuration
+from talkset import names, paths, registry, shards
+from talkset.faults import ToolFault
+from talkset.versions import STEPS
+
+try:
+    with open(
+        REPOSITORY / "config" / "schema" / "config.schema.yaml", encoding="utf-8"
+    ) as schema_file:
+        CONFIG = configuration.resolve(config, yaml.safe_load(schema_file))
+except ToolFault as fault:
+    raise WorkflowError(str(fault))
+
+DATASETS = CONFIG["datasets"]
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    video=names.SAFE,
+    shard=names.SAFE,
+    annotation=names.SAFE,

@@ -1,0 +1,216 @@
+"""Input and params functions of all rules; they only look up what the config, the index and the paths say.
+
+REQUIRED INPUTS   CONFIG and DATASETS, from common.smk
+OUTPUTS           functions; no rule of its own
+"""
+
+EXPORTS = {"hdtf": paths.EXPORT_HDTF}
+
+
+@functools.cache
+def read_index(path, modified):
+    """The index of one dataset's videos; `modified` makes a renewed table be read anew within one run."""
+    return shards.Index(path)
+
+
+def index(dataset):
+    """The index of a dataset's videos and shards, once the checkpoint has made it."""
+    path = checkpoints.list_clips.get(dataset=dataset).output.videos
+    return read_index(path, os.stat(path).st_mtime_ns)
+
+
+def wanted_videos(dataset, shard):
+    """The source videos that the shard cuts clips from."""
+    found = index(dataset)
+    return [video for video in found.videos(shard) if found.row(video)["clips"] != "0"]
+
+
+def shard_files(template, dataset, **fixed):
+    """One file per shard of a dataset."""
+    return [
+        template.format(dataset=dataset, shard=shard, **fixed)
+        for shard in index(dataset).shards
+    ]
+
+
+def per_shard(template):
+    """An input function: one file per shard of the dataset."""
+
+    def files(wildcards):
+        return shard_files(template, wildcards.dataset)
+
+    return files
+
+
+def setting(*keys):
+    """A params function: one value from the dataset's complete settings."""
+
+    def value(wildcards):
+        found = DATASETS[wildcards.dataset]
+        for key in keys:
+            found = found[key]
+        return found
+
+    return value
+
+
+def kept(template, stage):
+    """The output path of a stage whose files may go, by config, when all that needs them is done."""
+    return template if CONFIG["keep"][stage] else temp(template)
+
+
+def plugin_specs(kind):
+    """What the plug-ins of a kind tell of themselves, for those that some dataset to build asks for, in a fixed order."""
+    used = sorted({name for settings in DATASETS.values() for name in settings[kind]})
+    return [registry.load(kind, name).SPEC for name in used]
+
+
+def plugin_names(kind):
+    """A params function: names of the plug-ins of a kind that the dataset asks for."""
+
+    def names_of(wildcards):
+        return list(DATASETS[wildcards.dataset][kind])
+
+    return names_of
+
+
+def annotation_files(wildcards):
+    """The dataset's annotation files: in the user's own folder, or as fetched."""
+    settings = DATASETS[wildcards.dataset]
+    files = registry.load("datasets", settings["adapter"]).annotation_files(
+        settings["options"]
+    )
+    if isinstance(settings["annotations"], str):
+        return [os.path.join(settings["annotations"], file) for file in files]
+    return [
+        paths.ANNOTATION.format(dataset=wildcards.dataset, annotation=file)
+        for file in files
+    ]
+
+
+def annotation_url(wildcards):
+    return DATASETS[wildcards.dataset]["annotations"]["url"].format(
+        file=wildcards.annotation
+    )
+
+
+def annotation_sha256(wildcards):
+    return DATASETS[wildcards.dataset]["annotations"]["sha256"][wildcards.annotation]
+
+
+def shard_digest(wildcards):
+    return index(wildcards.dataset).digest(wildcards.shard)
+
+
+def video_url(wildcards):
+    return index(wildcards.dataset).row(wildcards.video)["url"]
+
+
+def video_names(wildcards):
+    return index(wildcards.dataset).row(wildcards.video)["names"].split(";")
+
+
+def video_height(wildcards):
+    """Height to ask for: the annotation's own where its fixed window is used, else the best there is (empty)."""
+    annotated = DATASETS[wildcards.dataset]["crop"]["way"] == "annotated"
+    return (
+        index(wildcards.dataset).row(wildcards.video)["ref_height"] if annotated else ""
+    )
+
+
+def download_settings(wildcards, threads):
+    """Pace, retries, proxy. That the function asks for `threads` keeps its value out of what makes a file out of date."""
+    return {key: value for key, value in DATASETS[wildcards.dataset]["download"].items() if key != "max_height"}
+
+
+@functools.cache
+def import_folder(folder):
+    """The files of an import folder by their name without its ending, listed once."""
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        found.setdefault(os.path.splitext(name)[0], []).append(
+            os.path.join(folder, name)
+        )
+    return found
+
+
+def import_sources(wildcards):
+    folder = DATASETS[wildcards.dataset]["raw"]
+    if not os.path.isdir(folder):
+        raise WorkflowError(
+            f"config: datasets: {wildcards.dataset}: raw: {folder!r} is not a folder"
+        )
+    return [
+        file
+        for name in video_names(wildcards)
+        for file in import_folder(folder).get(name, [])
+    ]
+
+
+def shard_raw(template):
+    """An input function: a raw file of every source video that the shard cuts clips from."""
+
+    def files(wildcards):
+        videos = wanted_videos(wildcards.dataset, wildcards.shard)
+        return [
+            template.format(dataset=wildcards.dataset, video=video) for video in videos
+        ]
+
+    return files
+
+
+def shard_scores(wildcards):
+    return [
+        paths.SCORES.format(
+            dataset=wildcards.dataset, shard=wildcards.shard, score=score
+        )
+        for score in DATASETS[wildcards.dataset]["scores"]
+    ]
+
+
+def all_features(wildcards):
+    return [
+        file
+        for modality in DATASETS[wildcards.dataset]["features"]
+        for file in shard_files(paths.FEATURES, wildcards.dataset, modality=modality)
+    ]
+
+
+def in_datasets(template):
+    """One file per dataset to build."""
+    return [template.format(dataset=dataset) for dataset in DATASETS]
+
+
+def in_shards(template):
+    """An input function: one file per shard of every dataset to build."""
+
+    def files(wildcards):
+        return [file for dataset in DATASETS for file in shard_files(template, dataset)]
+
+    return files
+
+
+def raw_records(wildcards):
+    return [
+        paths.RAW_RECORD.format(dataset=dataset, video=video)
+        for dataset in DATASETS
+        for shard in index(dataset).shards
+        for video in wanted_videos(dataset, shard)
+    ]
+
+
+def feature_files(wildcards):
+    return [
+        file
+        for dataset, settings in DATASETS.items()
+        for modality in settings["features"]
+        for file in shard_files(paths.FEATURES, dataset, modality=modality)
+    ]
+
+
+def exports(wildcards):
+    return [
+        EXPORTS[layout].format(dataset=dataset)
+        for dataset, settings in DATASETS.items()
+        for layout in settings["exports"]
+    ]

@@ -1,0 +1,103 @@
+"""Every rule and its script agree; a mistyped name fails here in a second, not on a GPU node."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+from conftest import REPOSITORY
+
+from talkset import paths
+from talkset.versions import STEPS
+
+
+def scripted(rules):
+    return {name: rule for name, rule in rules.items() if rule.script}
+
+
+def script_name(rule) -> str:
+    return Path(rule.script).stem
+
+
+def test_there_are_rules(rules):
+    assert len(scripted(rules)) >= 16
+
+
+def test_named_items_are_exactly_what_main_takes(rules):
+    for name, rule in scripted(rules).items():
+        main = importlib.import_module(script_name(rule)).main
+        parameters = inspect.signature(main).parameters
+        takes = set(parameters) - {"threads"}
+        gives = set(rule.input.keys()) | set(rule.output.keys()) | set(rule.params.keys())
+        assert gives == takes, f"rule {name} and scripts/{script_name(rule)}.py: main() do not agree"
+        optional = [key for key, parameter in parameters.items() if parameter.default is not inspect.Parameter.empty]
+        assert not optional, f"scripts/{script_name(rule)}.py: main() has defaults {optional}: values come from the rule"
+
+
+def test_params_are_keyword_only(rules):
+    for rule in scripted(rules).values():
+        parameters = inspect.signature(importlib.import_module(script_name(rule)).main).parameters
+        for key in rule.params.keys():
+            assert parameters[key].kind is inspect.Parameter.KEYWORD_ONLY, f"{script_name(rule)}: {key}"
+
+
+def test_every_scripted_rule_has_log_env_and_version(rules):
+    for name, rule in scripted(rules).items():
+        assert len(rule.log) == 1, name
+        assert str(rule.log[0]).startswith(f"logs/{{dataset}}/{name}/"), f"{name} logs to {rule.log[0]}"
+        assert rule.conda_env, f"{name} has no conda env"
+        assert "version" in rule.params.keys(), name
+        assert script_name(rule) in STEPS, f"{name}: no version in talkset.versions.STEPS"
+
+
+def test_every_submitted_rule_states_its_resources_and_is_measured(rules):
+    for name, rule in scripted(rules).items():
+        if not rule.is_local:
+            assert {"mem_mb", "runtime"} <= set(rule.resources), name
+            assert str(rule.benchmark).startswith(f"benchmarks/{{dataset}}/{name}/"), name
+
+
+def test_only_acquisition_touches_the_network_and_is_local(rules):
+    online = {"fetch_annotation", "download_video", "import_video"}
+    for name in online:
+        assert rules[name].is_local, name
+    for script in (REPOSITORY / "scripts").glob("*.py"):
+        if script.stem not in {"fetch_annotation", "download_video", "bootstrap", "run_demo"}:
+            text = script.read_text(encoding="utf-8")
+            assert not re.search(r"^(from|import) (urllib|requests|yt_dlp|http)", text, re.MULTILINE), script.name
+
+
+def test_every_script_belongs_to_a_rule(rules):
+    used = {script_name(rule) for rule in scripted(rules).values()}
+    tools = {"bootstrap", "run_demo"}
+    assert {path.stem for path in (REPOSITORY / "scripts").glob("*.py")} == used | tools
+    assert set(STEPS) == used
+
+
+def test_scripts_are_functions_and_one_guard():
+    for script in (REPOSITORY / "scripts").glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        if script.stem in {"bootstrap", "run_demo"}:
+            continue
+        uses = [line for line in text.splitlines() if re.search(r"\bsnakemake\b", line) and not line.lstrip().startswith(("#", '"'))]
+        assert [line.strip().split("#")[0].strip() for line in uses] == ["glue.run(main, snakemake)"], script.name
+
+
+def test_rules_files_open_with_their_contract():
+    for file in (REPOSITORY / "rules").glob("*.smk"):
+        opening = file.read_text(encoding="utf-8").split('"""')[1]
+        assert "REQUIRED INPUTS" in opening and "OUTPUTS" in opening, file.name
+
+
+def test_outputs_are_the_designs_names(rules):
+    assert str(rules["cut_clips"].output.clips) == paths.CLIPS == "results/{dataset}/clips/{shard}.tar"
+    assert str(rules["track_faces"].output.tracks) == "results/{dataset}/tracks/{shard}.parquet"
+    assert str(rules["crop_clips"].output.crops) == "results/{dataset}/crops/{shard}.tar"
+    assert str(rules["measure_quality"].output.quality) == "results/{dataset}/quality/{shard}.tsv"
+    assert str(rules["filter_clips"].output.filtered) == "results/{dataset}/filtered/{shard}.tsv"
+    assert str(rules["gather_filtered"].output.filtered) == "results/{dataset}/filtered.tsv"
+    assert str(rules["write_manifest"].output.manifest) == "results/{dataset}/manifest.tsv"
+    assert str(rules["download_video"].output.media) == "results/{dataset}/raw/{video}.mp4"
+    assert str(rules["extract_landmarks"].output.features) == "results/{dataset}/features/landmarks/{shard}.safetensors"

@@ -1,0 +1,158 @@
+"""What is rebuilt when, and what survives: dry runs after changes, moves, kills, blocked lanes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY, Run, Work, copied
+
+from talkset import shardtar, tables
+from talkset.demo import server
+
+BELOW_FILTER = {"filter_clips", "gather_filtered", "extract_landmarks", "extract_mel", "write_manifest", "draw_contact_sheet", "export_hdtf", "all"}
+
+
+def with_config(work: Work, change: dict) -> Work:
+    """The same folder with a changed demo config."""
+    from talkset.config import _overlay
+
+    path = work.folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(_overlay(yaml.safe_load((REPOSITORY / "config" / "demo.yaml").read_text()), change)))
+    return Work(work.folder, path)
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """Every table's bytes, every record and every decoded frame of a finished run."""
+    found = {}
+    for path in sorted(folder.glob("results/demo/**/*")):
+        name = str(path.relative_to(folder))
+        if path.suffix in {".tsv", ".txt", ".safetensors", ".parquet"}:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.suffix == ".tar":
+            for record in shardtar.Reader(path).records():
+                found[f"{name}:{record['clip']}"] = repr(sorted(record.items()))
+    return found
+
+
+def test_after_a_finished_run_nothing_is_to_be_done(work):
+    assert work.snakemake("--dry-run").jobs == {}
+
+
+def test_moving_the_folder_threads_profile_and_comments_rebuild_nothing(work):
+    moved = work.folder.with_name("elsewhere")
+    work.folder.rename(moved)
+    assert Work(moved).snakemake("--dry-run", "--cores", "1").jobs == {}
+    assert Work(moved).snakemake("--dry-run", "--profile", str(REPOSITORY / "profiles" / "slurm")).jobs == {}
+    commented = moved / "commented.yaml"
+    commented.write_text("# a comment\n" + (REPOSITORY / "config" / "demo.yaml").read_text())
+    assert Work(moved, commented).snakemake("--dry-run").jobs == {}
+
+
+def test_touched_scripts_rebuild_nothing(work, tmp_path):
+    """A git checkout renews the dates of scripts; the steps' versions alone say whether results differ."""
+    clone = tmp_path / "clone"
+    shutil.copytree(REPOSITORY, clone, ignore=shutil.ignore_patterns(".git", ".venv", "results", "resources", ".snakemake"), symlinks=True)
+    for script in clone.glob("scripts/**/*.py"):
+        os.utime(script)
+    command = work.command("--dry-run")
+    command[command.index("--snakefile") + 1] = str(clone / "Snakefile")
+    done = subprocess.run(command, cwd=work.folder, capture_output=True, text=True)
+    assert Run(done.returncode, done.stdout + done.stderr).jobs == {}
+
+
+def test_a_changed_threshold_rebuilds_the_filter_and_what_follows(work):
+    changed = with_config(work, {"datasets": {"demo": {"filter": {"rules": {"short": {"threshold": 2.5}}}}}})
+    jobs = changed.snakemake("--dry-run").jobs
+    assert set(jobs) <= BELOW_FILTER, jobs
+    assert {"filter_clips", "extract_mel", "write_manifest"} <= set(jobs)
+
+
+def test_a_changed_annotation_rebuilds_its_shard_alone(work):
+    annotations = work.folder / "resources" / "demo" / "annotations"
+    times = annotations / "RD_annotion_time.txt"
+    lines = times.read_text(encoding="utf-8-sig").splitlines()
+    name, interval, *rest = lines[0].split()
+    start, end = interval.split("-")
+    minutes, seconds = end.split(":")
+    lines[0] = " ".join([name, f"{start}-{minutes}:{int(seconds) - 1:02d}", *rest])
+    times.write_text("\n".join(lines) + "\n")
+    with server.serve(work.folder / "resources" / "demo") as url:
+        done = work.snakemake(http_proxy=url)
+    assert done.status == 0, done.output[-3000:]
+    for rule in ("list_shard", "cut_clips", "track_faces", "crop_clips", "score_speech", "measure_quality"):
+        assert done.output.count(f"rule {rule}:") == 1, rule
+    assert "rule download_video:" not in done.output
+    assert work.snakemake("--dry-run").jobs == {}
+
+
+def test_code_and_data_may_lie_apart_and_the_shipped_config_gives_the_defaults(demo, tmp_path):
+    mine = tmp_path / "my.yaml"
+    mine.write_text(f"build: [mine]\ndatasets:\n  mine: {{adapter: hdtf, annotations: {demo.folder / 'resources/demo/annotations'}}}\n")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    run = Work(folder, mine).snakemake("tables", "--directory", str(folder))
+    assert run.status == 0, run.output[-2000:]
+    assert len(list(tables.rows(folder / "results/mine/clips.tsv"))) == len(list(tables.rows(demo.results("clips.tsv"))))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bytes(demo, tmp_path, seed):
+    """SIGKILL to the whole process group at random moments; the last run must find no trace of it."""
+    folder = tmp_path / "killed"
+    (folder / "resources").mkdir(parents=True)
+    copied(demo.folder / "resources" / "demo", folder / "resources" / "demo")
+    work = Work(folder)
+    chance = random.Random(seed)
+    with server.serve(folder / "resources" / "demo") as url:
+        environment = {**os.environ, "http_proxy": url, "no_proxy": "", "NO_PROXY": ""}
+        for _ in range(5):
+            running = subprocess.Popen(
+                work.command("--nolock"), cwd=folder, env=environment, start_new_session=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            time.sleep(chance.uniform(4, 20))
+            with_group = os.getpgid(running.pid)
+            os.killpg(with_group, signal.SIGKILL)
+            running.wait()
+        done = work.snakemake("--nolock", http_proxy=url)
+    assert done.status == 0, done.output[-3000:]
+    assert fingerprint(folder) == fingerprint(demo.folder)
+    leftovers = [path for path in folder.glob("results/**/*") if ".partial" in path.name or path.suffix == ".part"]
+    assert not leftovers
+    assert work.snakemake("--dry-run").jobs == {}
+
+
+def test_a_blocked_session_stops_the_lane_and_blames_no_video(demo, tmp_path):
+    folder = tmp_path / "blocked"
+    (folder / "resources").mkdir(parents=True)
+    copied(demo.folder / "resources" / "demo", folder / "resources" / "demo")
+    work = Work(folder)
+    assert work.snakemake("tables").status == 0
+    videos = [row["video"] for row in tables.rows(folder / "results/demo/videos.tsv")]
+    faults = {video: server.Fault(status=429) for video in videos}
+    with server.serve(folder / "resources" / "demo", faults) as url:
+        done = work.snakemake("raw", http_proxy=url)
+    assert done.status != 0
+    assert not list(folder.glob("results/demo/raw/*.json")), "a blocked session must leave the videos untried"
+    assert "429" in done.output
+
+
+def test_raw_videos_go_when_config_says_so_and_nothing_is_rebuilt(demo, tmp_path):
+    folder = tmp_path / "frugal"
+    (folder / "resources").mkdir(parents=True)
+    copied(demo.folder / "resources" / "demo", folder / "resources" / "demo")
+    work = with_config(Work(folder), {"keep": {"raw": False}})
+    with server.serve(folder / "resources" / "demo") as url:
+        done = work.snakemake("clips", http_proxy=url)
+    assert done.status == 0, done.output[-3000:]
+    assert not list(folder.glob("results/demo/raw/*.mp4")) and list(folder.glob("results/demo/raw/*.json"))
+    assert work.snakemake("clips", "--dry-run").jobs == {}
