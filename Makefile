@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: env demo test bench style lock
+.PHONY: env demo test bench style versions lock
 
 env:
 	@$(PYTHON) scripts/bootstrap.py
@@ -20,6 +20,10 @@ bench: env
 
 style: env
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/snakefmt --check Snakefile rules
+
+# Record that every step whose code changed has the version it should have.
+versions: env
+	@PYTHONPATH=scripts $(PY) tests/contract/test_versions.py
 
 # Resolve envs/venv.in anew (needs uv).
 lock:

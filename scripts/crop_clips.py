@@ -18,9 +18,9 @@ def main(shard_list: Path, clips: Path, tracks: Path, crops: Path, *, settings: 
     A record of status `ok` holds, beside `clip`, `status`, `reason` and `stage`: `frames` (T), `fps`, `size`, `way`,
     `window` (x0, y0, x1, y1 in pixels of the upright source), `window_px` (its side), `face` (the track followed, -1 =
     none), `source_pts` (stamp in the clip file of the picture in each of the T slots), `source` (of the picture),
-    `color` (of the crop), `sound` (of the source; `null` if there is none), `missing_s` (annotated seconds after the end
-    of the picture), `sound_missing_s` (seconds of the crop for which the source has no sound), `frames_sha256` (of the
-    decoded pictures, see `render.frames_sha256`) and `pcm_sha256` (of the samples).
+    `color` (of the crop), `sound` (of the source; `null` if there is none), `missing_s` (annotated seconds after the
+    end of the picture), `sound_missing_s` (seconds of the crop for which the source has no sound), `frames_sha256` (of
+    the decoded pictures, see `render.frames_sha256`) and `pcm_sha256` (of the samples).
 
     Args:
         shard_list: clip table rows of the shard.

@@ -38,7 +38,7 @@ def main(
         shard_list: clip table rows of the shard.
         quality: the table.
         names: of the model scores, in the order of `scores`.
-        settings: `blur_size` (pixels), `blur_rate` (frames a second), `cut_threshold`.
+        settings: `blur_size` (pixels), `blur_rate` (frames a second), `cut_threshold`, `rival` (part of a side).
 
     Raises:
         ToolFault: an input lacks a clip of the shard, or two scores have a column in common.
@@ -59,7 +59,7 @@ def main(
         clip = cropped[row["clip"]]
         status = {"clip": clip.clip} | {key: clip.record.get(key) for key in ("status", "reason", "stage")}
         if status["status"] == "ok":
-            found = measure(clip, cut[clip.clip], bool(row["x0"]), settings)
+            found = measure(clip, cut[clip.clip], settings)
             unscored = []
             for name, rows in by_name.items():
                 found |= rows[clip.clip]
@@ -71,19 +71,18 @@ def main(
     tables.write(quality, columns, table)
 
 
-def measure(clip: clipdata.CropClip, cut: dict, annotated: bool, settings: dict) -> dict:
+def measure(clip: clipdata.CropClip, cut: dict, settings: dict) -> dict:
     """All of `quality.SCORES` for one cropped clip that have a value.
 
     Args:
         clip: the crop.
         cut: the clip's record in the clip shard.
-        annotated: whether the annotation has a window.
         settings: as for `main`.
     """
     record = clip.record
     return (
         scoring.media(cut, record)
-        | scoring.faces(clip.faces(), record["face"], record["window"], annotated)
+        | scoring.faces(clip.faces(), record["face"], record["window"], settings["rival"])
         | scoring.pictures(clip.pictures("rgb24"), clip.track().box, record["fps"], settings)
     )
 

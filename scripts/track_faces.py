@@ -49,7 +49,7 @@ def main(clips: Path, shard_list: Path, tracks: Path, *, settings: dict, version
                 with contextlib.closing(shard.media(f"{clip}.{record['media']}")) as file:
                     reader = media.ClipReader(file, record)
                     done = {"clip": clip, "status": "ok", "reason": "", "stage": "track"}
-                    done |= {"width": reader.width, "height": reader.height, "rate": _rate(record, settings)}
+                    done |= {"width": reader.width, "height": reader.height, "rate": str(_rate(record, settings))}
                     out.add(done, find(finder, reader, settings))
             except ClipFault as fault:
                 progress.say(f"track_faces: {clip}: {fault.reason}")
@@ -66,11 +66,12 @@ def find(
     """
     record, last = reader.record, None
     unfiltered = settings["skip_loop_filter"] and record["picture"]["codec"] in UNFILTERED
+    rate = _rate(record, settings)
     if settings["rate"]:
-        pictures = (picture for _, picture in reader.shown(settings["rate"], skip_loop_filter=unfiltered))
+        pictures = (picture for _, picture in reader.shown(rate, skip_loop_filter=unfiltered))
     else:
         pictures = reader.pictures(skip_loop_filter=unfiltered)
-    total = round(record["frames"] / timeline.FPS * Fraction(_rate(record, settings)))
+    total = round(record["frames"] / timeline.FPS * rate)
     finder.restart()
     for picture in progress.each(pictures, total, f"track_faces: {record['clip']}", "pictures", every=30):
         if picture.pts != last:
@@ -78,8 +79,9 @@ def find(
             yield picture.pts, picture.time, finder.find(picture.frame, picture.time)
 
 
-def _rate(record: dict, settings: dict) -> str:
-    return str(settings["rate"] or record["picture"]["fps"])
+def _rate(record: dict, settings: dict) -> Fraction:
+    """Analysed pictures a second, nominal."""
+    return Fraction(str(settings["rate"] or record["picture"]["fps"]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 
-from talkset import registry
+from talkset import registry, verdict
 from talkset.faults import ToolFault
 
 # Sections that a dataset's entry may override, key by key.
@@ -51,6 +51,7 @@ def _dataset(name: str, entry: dict, config: dict, schema: dict) -> dict:
     whole["adapter"] = whole["adapter"] or name
     for section in SECTIONS:
         whole[section] = _overlay(config[section], entry.get(section) or {})
+    verdict.check(whole["filter"]["rules"])
     spec = registry.load("datasets", whole["adapter"]).SPEC
     if spec.files and whole["annotations"] is None:
         raise ToolFault(f"config: datasets: {name}: annotations: give a folder that holds {spec.files[0]} and the others")

@@ -473,6 +473,7 @@ class _Output:
     def lossless_picture(self, frame: av.VideoFrame, rate: Fraction) -> av.VideoCodecContext:
         """A stream of lossless H.264 for pictures like `frame`."""
         options = {"qp": "0", "preset": "ultrafast", "bf": "0", "g": str(timeline.FPS)}
+        options |= media.x264_options(frame.width)
         context = self._add(self._muxer.add_stream("libx264", rate=rate, options=options)).codec_context
         known = {format.name for format in context.codec.video_formats}
         context.width, context.height = frame.width, frame.height

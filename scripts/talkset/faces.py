@@ -27,9 +27,9 @@ from mediapipe.python import CalculatorGraph, ImageFormat, packet_creator, packe
 from mediapipe.python._framework_bindings import resource_util
 
 from talkset.faults import ToolFault
+from talkset.geometry import overlap
 
-POINTS = 478  # 468 of the face, 10 of the irises
-FACE_POINTS = 468
+FACE_POINTS = 468  # of the 478 (pose.POINTS); the others are those of the irises
 SIDE = 192  # pixels, what both models see
 
 # The face lies in the mesh's square as in its training: enlarged by half, eyes level.
@@ -43,7 +43,7 @@ FOLLOW, FAR = 0.3, 0.05
 # believed down to SURE, and in a square that the detector has just given down to PRESENCE (real faces: 1.000). And each
 # look of the detector must confirm each face at CONFIRM; a face that MISSES looks in a row do not confirm is dropped.
 SURE, PRESENCE, CONFIRM, MISSES = 0.9, 0.5, 0.3, 2
-# The smallest face that the detector finds for sure, in its own pixels (measured on one face, 8 places, 6 to 24 px).
+# The smallest face that the detector finds for sure, in its own pixels (one face, 6 to 24 px high, in five places).
 SEEN = 14
 # Where the face's landmarks span lies in the detector's box, left top right bottom (mean of four people).
 SPAN = np.array([0.06, -0.04, 0.94, 1.01])
@@ -207,15 +207,6 @@ def around(landmarks: np.ndarray) -> Square:
     return Square(cos * x - sin * y, sin * x + cos * y, ENLARGE * float((high - low).max()), angle)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes x0 y0 x1 y1."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    if (sides <= 0).any():
-        return 0.0
-    common = sides[0] * sides[1]
-    return float(common / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - common))
-
-
 def same(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two boxes in one picture are the same face: they overlap by 0.3, or their centres nearly agree."""
     distance = np.hypot(*(one[:2] + one[2:] - other[:2] - other[2:]) / 2)
@@ -226,13 +217,13 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
 def tiles(width: int, height: int, smallest: float) -> list[Square]:
     """Squares in which the detector sees every face of at least `smallest` of the picture's longer side.
 
-    Neighbours overlap by one such face. One square means that the whole picture is enough.
+    Neighbours overlap by one such face. None are needed where it sees such a face in the whole picture.
     """
     longer = max(width, height)
     face = smallest * longer
     side = face * SIDE / SEEN
     if side >= longer:
-        return [Square(width / 2, height / 2, longer)]
+        return []
     rows, columns = (max(1, math.ceil((length - face) / (side - face))) for length in (height, width))
     ys, xs = (
         np.linspace(side / 2, length - side / 2, count) if count > 1 else [length / 2]
@@ -390,10 +381,8 @@ class FaceFinder:
             _add(found, self._confirmed(picture, face, detections) if due else face)
         strong = [detection for detection in detections if detection.score >= self._least]
         if due and not found and not strong:
-            parts = tiles(width, height, self._smallest)
-            if len(parts) > 1:
-                strong = [item for part in parts for item in self._detector.find(picture, part)]
-                strong = [detection for detection in strong if detection.score >= self._least]
+            parts = [self._detector.find(picture, part) for part in tiles(width, height, self._smallest)]
+            strong = [detection for part in parts for detection in part if detection.score >= self._least]
         for detection in strong:
             if not any(same(face.box, _span(detection.box)) for face in found):
                 _add(found, self._acquired(picture, detection))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 # What a clip can end as. The ledger, the README's table and the tests all read this one mapping.
 STATUSES = {
-    "ok": "kept: crop, sound and every feature are there",
+    "ok": "kept: its crop is there, and its features; what a clip cannot have (mel without sound) is named",
     "rejected": "processed, but at least one hard quality rule speaks against it; every rule that does is named",
     "no-window": "the annotation has no crop window for this clip, so there is nothing to crop",
     "gone": "the source video was removed, made private or is otherwise no longer published",

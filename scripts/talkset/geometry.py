@@ -1,4 +1,4 @@
-"""Where the crop window lies. Pure: numbers in, numbers out.
+"""Boxes, and where the crop window lies. Pure: numbers in, numbers out.
 
 A window is a square of whole pixels of the upright source picture. Three ways give one:
 
@@ -84,6 +84,15 @@ def annotation(row: Mapping[str, str], size: tuple[int, int]) -> tuple[float, fl
         down = size[1] / float(row["ref_height"]) if row["ref_height"] else 1.0
         across = size[0] / float(row["ref_width"]) if row["ref_width"] else down
     return x0 * across, y0 * down, x1 * across, y1 * down
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes x0 y0 x1 y1."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    if (sides <= 0).any():
+        return 0.0
+    common = sides[0] * sides[1]
+    return float(common / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - common))
 
 
 def _annotated(row: Mapping[str, str], size: tuple[int, int]) -> Window:

@@ -114,7 +114,7 @@ def summary(dataset: str, ledger: list[Mapping[str, str]], listed: tuple[float, 
         listed: as `listed_seconds` gives it.
     """
     kept = [row for row in ledger if row["status"] == "ok"]
-    open_ended = f" and {listed[1]} clips without an annotated end" if listed[1] else ""
+    open_ended = f" and {listed[1]} without an annotated end" if listed[1] else ""
     lines = [
         f"{dataset}: {len(ledger)} clips listed ({_hours(listed[0])}{open_ended}), "
         f"{len(kept)} kept ({_hours(sum(float(row['duration_s'] or 0) for row in kept))}, "

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import numpy as np
 
+POINTS = 478  # landmarks of a face: 468 of its surface, 10 of the irises
+
 # Points that move with the skull and not with the mouth, the lids or the brows, in units of the face's height
 # (forehead to chin); a pair is given by its member at the right of the picture. Made from the face of
 # skimage.data.astronaut() and its mirror image, averaged and made symmetric; four other people's own heads differ from
@@ -53,9 +55,7 @@ HEAD = {
     (98, 327): (0.123, 0.243, -0.079),
 }
 RIGID = [point for points in HEAD for point in points]
-REST = np.array(
-    [(x if point == points[-1] else -x, y, z) for points, (x, y, z) in HEAD.items() for point in points]
-)
+REST = np.array([(x if point == points[-1] else -x, y, z) for points, (x, y, z) in HEAD.items() for point in points])
 REST -= REST.mean(axis=0)
 
 

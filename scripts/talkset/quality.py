@@ -15,9 +15,6 @@ from talkset.registry import Column
 UPPER_LIP, LOWER_LIP = 13, 14
 RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)
 
-# A face outside the window counts if its side is at least this part of the followed face's.
-RIVAL = 0.5
-
 # Side at which shots are compared, as PySceneDetect's own reader would shrink a crop of 512.
 CUT_SIZE = 256
 
@@ -28,8 +25,8 @@ SCORES = (
     Column(
         "share_0",
         "share of analysed frames",
-        "no face in play. In play: its box's middle is in the crop window; where the annotation has no window also "
-        "every face of the frame with a side of at least half of the followed face's median",
+        "no face in play. In play: its box's middle is in the crop window, or its side is at least quality.rival of the "
+        "followed face's median wherever in the frame it is (the sound may be its own)",
     ),
     Column("share_1", "share of analysed frames", "one face in play, as in share_0"),
     Column("share_2plus", "share of analysed frames", "two or more faces in play, as in share_0"),
@@ -87,14 +84,14 @@ def media(clip: Mapping, crop: Mapping) -> dict:
     }
 
 
-def faces(track: Mapping[str, np.ndarray], followed: int, window: Iterable[float], annotated: bool) -> dict:
+def faces(track: Mapping[str, np.ndarray], followed: int, window: Iterable[float], rival: float) -> dict:
     """Scores of the face track.
 
     Args:
         track: one clip's rows, all faces, by column (see `talkset.tracks`).
         followed: the track id of the clip's face; -1 if there is none.
         window: x0, y0, x1, y1 of the crop, source pixels.
-        annotated: whether the annotation has a window, so that faces outside it are known not to be meant.
+        rival: part of the followed face's side from which on a face outside the window is in play.
     """
     frames = np.unique(track["pts"])
     if not len(frames):
@@ -104,8 +101,8 @@ def faces(track: Mapping[str, np.ndarray], followed: int, window: Iterable[float
     side = np.sqrt((track["x1"] - track["x0"]) * (track["y1"] - track["y0"]).astype(np.float64))
     across, down = (track["x0"] + track["x1"]) / 2, (track["y0"] + track["y1"]) / 2
     counted = (x0 <= across) & (across < x1) & (y0 <= down) & (down < y1)
-    if not annotated and mine.any():
-        counted |= side >= RIVAL * np.median(side[mine])
+    if mine.any():
+        counted |= side >= rival * np.median(side[mine])
     counted &= track["face"] >= 0
     in_play = np.bincount(np.searchsorted(frames, track["pts"]), weights=counted)
     shares = {

@@ -51,9 +51,10 @@ def crop(
     """
     scaler = _Scaler(window, size)
     source_pts, interlaced, shown, frame = [], False, None, None
+    tuning = {"preset": preset, "crf": str(crf)}
     options = {"movflags": "+faststart", "video_track_timescale": str(fps), "fflags": "+bitexact"}
     with media.writing(path), av.open(str(path), "w", format="mp4", container_options=options) as output:
-        stream = output.add_stream("libx264", rate=fps, options={"preset": preset, "crf": str(crf)})
+        stream = output.add_stream("libx264", rate=fps, options=tuning | media.x264_options(size))
         context = stream.codec_context
         context.width = context.height = size
         context.pix_fmt, context.gop_size, context.thread_count = "yuv420p", gop, 1

@@ -13,14 +13,19 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from talkset import files, pose
-from talkset.faces import POINTS, Face, overlap
 from talkset.faults import ToolFault
+from talkset.geometry import overlap
+from talkset.pose import POINTS
+
+if TYPE_CHECKING:  # whoever reads tracks needs no mediapipe, which takes seconds to import
+    from talkset.faces import Face
 
 SCHEMA = pa.schema(
     [

@@ -64,7 +64,7 @@ def check(rules: Mapping[str, Mapping | None]) -> None:
     for name, rule in rules.items():
         if rule is None:
             continue
-        where = f"config: filter: {name}"
+        where = f"config: filter: rules: {name}"
         lacking = [key for key in ("score", "operator", "threshold", "effect") if rule.get(key) in (None, "")]
         if lacking:
             raise ToolFault(f"{where}: {lacking[0]} is missing; a rule needs score, operator, threshold and effect")
@@ -119,6 +119,6 @@ def _ask(name: str, rule: Mapping, scores: Mapping[str, str]) -> tuple[bool, str
     try:
         speaks = (ORDERS | EQUALS)[sign](value if isinstance(threshold, str) else float(value), threshold)
     except ValueError as error:
-        raise ToolFault(f"config: filter: {name}: {score} is {value!r}, not a number like {threshold}") from error
+        raise ToolFault(f"config: filter: rules: {name}: {score} is {value!r}, no number like {threshold}") from error
     shown = threshold if isinstance(threshold, str) else format(threshold, ".6g")
     return speaks, f"{score} {value} {sign} {shown}" if speaks else ""

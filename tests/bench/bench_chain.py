@@ -186,7 +186,7 @@ def quality(source: str, spans: list, crops: str, usual: list[str], again: list[
 
     def scaled(pixels: np.ndarray) -> np.ndarray:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray")
-        return luma(frame.reformat(512, 512, interpolation=Interpolation.BICUBIC)).astype(np.int16)
+        return luma(frame.reformat(512, 512, interpolation=Interpolation.BICUBIC)).copy()
 
     def decoded(container, numbers: set[int], rate: int, first: int = 0):
         """Luma of the frames with these numbers, as they come, from a file that begins with frame `first`'s time."""
@@ -195,14 +195,14 @@ def quality(source: str, spans: list, crops: str, usual: list[str], again: list[
         for frame in container.decode(stream):
             number = round(frame.pts * stream.time_base * rate)
             if number in numbers:
-                yield number, luma(frame).astype(np.int16)
+                yield number, luma(frame).copy()
             if number >= max(numbers):
                 return
 
     errors: dict[str, list[float]] = {"talkset": [], "usual": [], "usual_scaled": [], "usual_again": []}
 
     def compare(name: str, pixels: np.ndarray, expected: np.ndarray) -> None:
-        errors[name].append(float(np.mean((pixels - expected) ** 2.0)))
+        errors[name].append(float(np.mean((pixels.astype(np.int16) - expected) ** 2.0)))
 
     shard = shardtar.Reader(crops)
     for index, (start, end) in enumerate(spans):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from workspace import REPOSITORY
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +18,6 @@ def rules(tmp_path_factory):
             snakefile=REPOSITORY / "Snakefile",
             workdir=tmp_path_factory.mktemp("empty"),
         )._workflow
-        workflow.include(REPOSITORY / "Snakefile", overwrite_default_target=True)
+        if not list(workflow.rules):
+            workflow.include(REPOSITORY / "Snakefile", overwrite_default_target=True)
         return {rule.name: rule for rule in workflow.rules}

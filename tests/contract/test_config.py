@@ -6,8 +6,8 @@ import copy
 
 import pytest
 import yaml
-from conftest import REPOSITORY
 from jsonschema import Draft202012Validator
+from workspace import REPOSITORY
 
 from talkset import config as configuration
 from talkset.faults import ToolFault
@@ -65,6 +65,7 @@ def test_sample_configs_are_valid(path):
         ({"datasets": {"hdtf": {"crop": {"crf": 99}}}}, ["crf", "99"]),
         ({"datasets": {"hdtf": {"options": {"sets": ["RD"]}}}}, ["sets", "known"]),
         ({"features": {"mell": {}}}, ["mell", "mel"]),
+        ({"filter": {"rules": {"mine": {"score": "blur"}}}}, ["mine", "operator"]),
     ],
 )
 def test_a_wrong_key_or_value_names_itself(change, words):

@@ -6,8 +6,8 @@ import ast
 import sys
 
 import pytest
-from conftest import REPOSITORY
 from modules import SCRIPTS, closure
+from workspace import REPOSITORY
 
 from talkset import registry
 
@@ -49,7 +49,7 @@ def test_plugins_import_only_the_standard_library_at_the_top(path):
     assert not foreign, f"{path.name}: import {foreign} inside the functions; the Snakefile reads SPEC in every job"
 
 
-@pytest.mark.parametrize("module", ["config", "registry", "shards", "names", "paths", "versions", "faults"])
+@pytest.mark.parametrize("module", ["config", "registry", "verdict", "shards", "names", "paths", "versions", "faults"])
 def test_what_the_snakefile_imports_is_light(module):
     for file in closure(SCRIPTS / "talkset" / f"{module}.py"):
         foreign = set(top_level_imports(file)) - set(sys.stdlib_module_names) - {"talkset"}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from workspace import REPOSITORY
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in REPOSITORY.glob("profiles/*/profile.yaml")}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from modules import SCRIPTS, digest
@@ -28,11 +27,10 @@ def test_every_changed_step_was_decided():
     locked, now = json.loads(LOCK.read_text()), current()
     changed = [step for step in now if now[step] != locked.get(step)]
     assert not changed and set(now) == set(locked), (
-        f"the code of {', '.join(changed) or 'a step that is gone'} changed. If results differ, raise the version (talkset/versions.py "
-        "or the plug-in's SPEC); then, in both cases, record the decision: python tests/contract/test_versions.py"
+        f"the code of {', '.join(changed) or 'a step that is gone'} changed. If results differ, raise the version "
+        "(talkset/versions.py or the plug-in's SPEC); then, in both cases, record the decision: make versions"
     )
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(SCRIPTS))
     LOCK.write_text(json.dumps(current(), indent=1) + "\n")

@@ -28,10 +28,8 @@ def picture(width: int, height: int, *faces: tuple[float, float, float]) -> np.n
         scale = size / (FACE[3] - FACE[1])
         left = x - scale * ((FACE[0] + FACE[2]) / 2 - HEAD[0])
         top = y - scale * ((FACE[1] + FACE[3]) / 2 - HEAD[1])
-        if scale < 1:  # linear interpolation alone would skip pixels
-            small = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        else:
-            small = head
+        shrink = min(scale, 1)  # linear interpolation alone would skip pixels
+        small = cv2.resize(head, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         step = np.array([scale * head.shape[1] / small.shape[1], scale * head.shape[0] / small.shape[0]])
         shift = np.array([left, top]) + step / 2 - 0.5
         matrix = np.array([[step[0], 0, shift[0]], [0, step[1], shift[1]]])

@@ -73,7 +73,7 @@ def test_as_many_rows_as_clips_in_their_order(tmp_path):
 
 
 def test_wrong_rules_fail_before_anything_is_written(tmp_path):
-    with pytest.raises(ToolFault, match="config: filter: short: operator"):
+    with pytest.raises(ToolFault, match="config: filter: rules: short: operator"):
         filtered(tmp_path, [row("a")], {"short": RULES["short"] | {"operator": "below"}})
     assert not (tmp_path / "filtered.tsv").exists()
 

@@ -142,3 +142,17 @@ def test_unknown_way():
 )
 def test_annotation(listed, expected):
     assert geometry.annotation(listed, (1280, 720)) == expected
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ((0, 0, 10, 10), 1),
+        ((5, 0, 15, 10), 1 / 3),
+        ((5, 5, 15, 15), 25 / 175),
+        ((10, 0, 20, 10), 0),
+        ((2, 2, 4, 4), 0.04),
+    ],
+)
+def test_overlap(other, expected):
+    assert geometry.overlap(np.array([0, 0, 10, 10.0]), np.array(other, float)) == pytest.approx(expected)

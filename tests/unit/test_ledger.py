@@ -162,5 +162,12 @@ def test_the_summary_of_a_large_set_counts_alike_reasons_together():
     )
 
 
+def test_the_summary_says_how_many_lengths_it_does_not_know():
+    clips = [clip("a"), clip("b", "", "")]
+    rows = ledger.rows(clips, {"a": judged(), "b": judged()}, {}, {})
+    text = ledger.summary("demo", rows, ledger.listed_seconds(clips))
+    assert text.startswith("demo: 2 clips listed (2.5 s and 1 without an annotated end), 2 kept (5.0 s, ")
+
+
 def test_the_summary_of_nothing():
     assert ledger.summary("none", [], (0.0, 0)).startswith("none: 0 clips listed (0.0 s), 0 kept")

@@ -12,7 +12,7 @@ import measure_quality
 from talkset import quality, tables
 from talkset.faults import STATUSES, ToolFault
 
-SETTINGS = {"blur_size": 256, "blur_rate": 5, "cut_threshold": 27}
+SETTINGS = {"blur_size": 256, "blur_rate": 5, "cut_threshold": 27, "rival": 0.5}
 FRAMES = 10
 
 
@@ -108,9 +108,10 @@ def test_scores_of_a_clip(shard):
     assert float(row["blur"]) > 0
 
 
-def test_an_annotated_window_leaves_other_faces_out(shard):
-    row = measured(shard)["b"]
-    assert (row["share_1"], row["share_2plus"], row["missing_s"]) == ("0.75", "0", "0.25")
+def test_a_rival_outside_the_window_counts_by_config(shard):
+    for rival, shares in ((0.5, ("0.5", "0.25")), (9, ("0.75", "0"))):
+        row = measured(shard | {"settings": SETTINGS | {"rival": rival}})["b"]
+        assert (row["share_1"], row["share_2plus"], row["missing_s"]) == (*shares, "0.25")
 
 
 def test_a_score_that_failed_is_said_and_ends_nothing(shard):

@@ -11,7 +11,7 @@ from skimage import data
 
 from talkset import quality
 
-SETTINGS = {"blur_size": 256, "blur_rate": 5, "cut_threshold": 27}
+SETTINGS = {"blur_size": 256, "blur_rate": 5, "cut_threshold": 27, "rival": 0.5}
 WINDOW = (50, 50, 306, 306)
 
 
@@ -19,8 +19,8 @@ def track(rows: list[dict]) -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def faces(rows: list[dict], followed: int = 0, annotated: bool = True) -> dict:
-    return quality.faces(track(rows), followed, WINDOW, annotated)
+def faces(rows: list[dict], followed: int = 0, rival: float = 0.5) -> dict:
+    return quality.faces(track(rows), followed, WINDOW, rival)
 
 
 def test_every_score_has_a_name_of_its_own_and_a_definition():
@@ -77,20 +77,19 @@ def test_lost_while_another_face_is_there():
 
 
 @pytest.mark.parametrize(
-    "box, annotated, counts",
+    "box, rival, counts",
     [
-        ((200, 200, 210, 210), True, True),  # inside, however small
-        ((200, 200, 210, 210), False, True),
-        ((280, 100, 330, 150), True, True),  # its middle is inside
-        ((282, 100, 332, 150), True, False),  # its middle is outside
-        ((400, 100, 500, 200), True, False),  # large, but the annotation says who is meant
-        ((400, 100, 500, 200), False, True),
-        ((400, 100, 450, 150), False, True),  # half as large as the followed one
-        ((400, 100, 449, 149), False, False),
+        ((200, 200, 210, 210), 0.5, True),  # inside, however small
+        ((280, 100, 330, 150), 0.8, True),  # its middle is inside
+        ((282, 100, 332, 150), 0.8, False),  # its middle is outside
+        ((400, 100, 500, 200), 0.5, True),  # outside, but as large as the followed one
+        ((400, 100, 450, 150), 0.5, True),  # half as large as the followed one
+        ((400, 100, 449, 149), 0.5, False),
+        ((400, 100, 500, 200), 9, False),
     ],
 )
-def test_which_second_face_is_in_play(box, annotated, counts):
-    found = faces([face(0), face(0, 1, box=box)], annotated=annotated)
+def test_which_second_face_is_in_play(box, rival, counts):
+    found = faces([face(0), face(0, 1, box=box)], rival=rival)
     assert (found["share_2plus"], found["share_1"]) == ((1, 0) if counts else (0, 1))
 
 
@@ -162,7 +161,7 @@ def test_blur_falls_with_blurring(portrait):
     blurred = [cv2.GaussianBlur(portrait, (0, 0), sigma) for sigma in (0.5, 1, 2, 4)]
     values = [measured([picture])["blur"] for picture in (portrait, *blurred)]
     assert values == sorted(values, reverse=True)
-    assert values[0] > 8 > values[-1]  # the shipped threshold lies between
+    assert values[0] > 12 > 8 > values[-1]
 
 
 def test_blur_looks_at_the_face_only(portrait):

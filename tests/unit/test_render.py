@@ -146,3 +146,17 @@ def test_a_damaged_picture_ends_the_crop_with_its_place(tmp_path):
     clip.write_bytes(data)
     with pytest.raises(ClipFault, match="s after the start is damaged"):
         render.crop(reader, (0, 0, 160, 160), tmp_path / "crop.mp4", count=25, **HOW)
+
+
+@pytest.mark.parametrize("size", [96, 160, 192, 224])
+def test_sizes_at_which_x264_is_not_repeatable_by_itself(size, tmp_path):
+    def noise(number, width, height):
+        return np.random.default_rng(number).integers(0, 255, (height, width, 3), np.uint8)
+
+    path = media_factory.make(tmp_path / "a.mp4", seconds=0.8, draw=noise, size=(240, 240), sound=None)
+    reader = reader_of(path, "0", "0.8")
+    made = {
+        render.crop(reader, (0, 0, 240, 240), tmp_path / "c.mp4", count=20, **HOW | {"size": size})["frames_sha256"]
+        for _ in range(6)
+    }
+    assert len(made) == 1

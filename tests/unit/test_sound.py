@@ -58,11 +58,12 @@ def test_onsets_are_where_they_were(name, made, tmp_path):
     assert 0.3 < np.abs(samples).max() < 1
 
 
-def test_a_clip_sounds_like_the_whole_source(tmp_path):
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus", "ac3"])
+def test_a_clip_sounds_like_the_whole_source(codec, tmp_path):
     """Cut from the middle, the sound is the one that decoding from the beginning gives."""
-    noise = np.random.default_rng(1).normal(0, 0.1, 4 * RATE).astype(np.float32)
-    smooth = np.convolve(noise, np.ones(24) / 24, "same").astype(np.float32) * 3
-    path = media_factory.make(tmp_path / "a.mp4", seconds=4, samples=smooth)
+    at = np.arange(4 * RATE) / RATE
+    chirp = (0.3 * np.sin(2 * np.pi * (300 * at + 150 * at**2)) * (1 + np.sin(9 * at)) / 2).astype(np.float32)
+    path = media_factory.make(tmp_path / "a.mp4", seconds=4, samples=chirp, sound=codec)
     whole, _ = wav_of(path, "0", "4", tmp_path)
     part, _ = wav_of(path, "1.2", "3.2", tmp_path)
     assert np.abs(part - whole[19200 : 19200 + len(part)]).max() < 3 / 32768
@@ -96,12 +97,12 @@ def test_resampling_delays_nothing_and_keeps_the_level(tmp_path):
 
 def test_silence_where_the_source_has_none_is_counted(tmp_path):
     tone = np.full(round(1.3 * RATE), 0.25, np.float32)
-    path = media_factory.make(
-        tmp_path / "a.mov", samples=tone, sound="pcm_s16le", sound_start=0.7, stamps=[Fraction(n, 25) for n in range(75)]
-    )
+    stamps = [Fraction(n, 25) for n in range(75)]
+    path = media_factory.make(tmp_path / "a.mov", samples=tone, sound="pcm_s16le", sound_start=0.7, stamps=stamps)
     samples, made = wav_of(path, "0.5", "2.5", tmp_path)
     assert made["missing_s"] == pytest.approx(0.2 + 0.5, abs=0.001)
-    assert not samples[: round(0.2 * 16000) - 60].any() and not samples[round(1.5 * 16000) + 60 :].any()
+    silent = np.concatenate([samples[: round(0.2 * 16000) - 60], samples[round(1.5 * 16000) + 60 :]])
+    assert np.abs(silent).max() < 0.001
     assert samples[round(0.2 * 16000) + 60 : round(1.5 * 16000) - 60] == pytest.approx(0.25, abs=0.002)
 
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cut_clips
 import numpy as np
 import portraits
 import pytest
 
+import cut_clips
 import track_faces
 from talkset import files, shardtar, tables, tracks
 from talkset.faults import ToolFault
@@ -39,7 +39,9 @@ def video(path: Path, pictures, rate: int = 30) -> Path:
 
 def clip_shard(folder: Path, sources: dict[str, Path], end: Fraction) -> tuple[Path, Path]:
     """The list and the clip shard of one clip per source, and of one whose source is gone."""
-    rows = [{"clip": f"{name}_000", "video": name, "start": str(float(START)), "end": str(float(end))} for name in sources]
+    rows = [
+        {"clip": f"{name}_000", "video": name, "start": str(float(START)), "end": str(float(end))} for name in sources
+    ]
     rows.insert(1, {"clip": "gone_000", "video": "gone", "start": "0", "end": "2"})
     listed, shard = folder / "list.tsv", folder / "clips.tar"
     tables.write(listed, tables.CLIP_COLUMNS, rows)
@@ -133,6 +135,12 @@ def test_rate(shard, path, tmp_path):
     assert set(few["pts"]) <= set(every["pts"])
     assert np.abs(few["time"] - np.arange(14) / 10).max() <= 1 / 60
     assert tracks.records(coarse)[0]["rate"] == "10"
+
+
+def test_rate_that_is_not_whole(shard, tmp_path):
+    coarse = tracked(shard, tmp_path / "coarse.parquet", rate=2.5)
+    assert np.abs(tracks.read(coarse, "walk_000")["time"] - [0, 0.4, 0.8, 1.2]).max() <= 1 / 60
+    assert tracks.records(coarse)[0]["rate"] == "5/2"
 
 
 def test_clip_that_the_shard_lacks(shard, tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -220,3 +223,9 @@ def test_boxes():
     assert tracks.boxes(rows, 0) == pytest.approx(np.array([[10, 20, 15, 25], nan, nan]), nan_ok=True)
     assert np.isnan(tracks.boxes(rows, -1)).all()
     assert tracks.boxes(track(), 0).shape == (0, 4)
+
+
+def test_readers_do_not_import_mediapipe():
+    probe = "import sys, talkset.tracks, talkset.geometry; sys.exit('mediapipe' in sys.modules)"
+    scripts = Path(tracks.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", probe], cwd=scripts).returncode == 0

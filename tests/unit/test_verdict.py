@@ -129,11 +129,11 @@ def test_texts_are_compared_as_texts():
 def test_a_wrong_rule_is_named_with_its_value(rules, said):
     with pytest.raises(ToolFault) as fault:
         verdict.check(rules)
-    assert str(fault.value).startswith("config: filter: r: ") and said in str(fault.value)
+    assert str(fault.value).startswith("config: filter: rules: r: ") and said in str(fault.value)
 
 
 def test_a_threshold_for_a_text_is_a_fault_of_the_config():
-    with pytest.raises(ToolFault, match="filter: r: s is 'h264', not a number like 25"):
+    with pytest.raises(ToolFault, match="filter: rules: r: s is 'h264', no number like 25"):
         verdict.judge({"s": "h264"}, rule("<", 25))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Run, Work, copied
+from workspace import REPOSITORY, Run, Work, copied
 
 from talkset import shardtar, tables
 from talkset.demo import server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import REPOSITORY, Work
+from workspace import REPOSITORY, Work
 
 from talkset import tables
 

@@ -225,7 +225,7 @@ SOURCES = (
         "WRA",
         "Silent",
         "tSkSilent00",
-        (Clip(1, 4),),
+        (Clip(1, 4, soft=("snr",)),),
         size=(854, 480),
         seconds=Fraction(5),
         tiles=WHOLE_480,
