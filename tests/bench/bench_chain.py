@@ -295,7 +295,7 @@ def again(program: str, source: Path, span: tuple[int, int], crop: Path, output:
 
 
 def limit(program: str, source: Path, span: tuple[int, int], output: Path, settings: dict) -> Cost:
-    """One ffmpeg pass for one clip, at the same preset and quality."""
+    """One ffmpeg pass for one clip, at the same preset, quality and distance of key frames."""
     x0, y0, x1, y1 = WINDOW
     size = settings["size"]
     chain = f"fps=25,crop={x1 - x0}:{y1 - y0}:{x0}:{y0},scale={size}:{size}:flags=bicubic"
@@ -304,7 +304,7 @@ def limit(program: str, source: Path, span: tuple[int, int], output: Path, setti
             *(program, "-v", "error", "-y", "-threads", "1", "-filter_threads", "1"),
             *("-ss", span[0], "-t", span[1] - span[0], "-i", source),
             *("-map", "0:v", "-vf", chain, "-c:v", "libx264", "-preset", settings["preset"]),
-            *("-crf", settings["crf"], "-threads", "1", output),
+            *("-crf", settings["crf"], "-g", settings["gop"], "-threads", "1", output),
             *("-map", "0:a", "-ac", "1", "-ar", "16000", "-c:a", "pcm_s16le", output.with_suffix(".wav")),
         ]
     )
