@@ -8,6 +8,7 @@ encoder puts before the first sample (priming) is signalled by the container, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from talkset.demo import barcode
 
+os.environ.setdefault("SVT_LOG", "1")  # errors only
 CLICK = 0.002  # seconds that a click lasts: a 4 kHz burst, so that its onset is sharp after 16 kHz as well
 
 

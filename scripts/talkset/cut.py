@@ -28,13 +28,14 @@ LEAD = Fraction(1, 2)  # seconds of sound before the start: codecs need up to 0.
 TAIL = Fraction(1, 2)  # seconds of sound after the end, for the resampler
 REORDER = 2  # seconds: no codec shows a picture later than this after it is decoded
 SKEW = 5  # seconds that sound may lie behind the picture in a file
-EARLIER = (0, 1, 4, 16, 64, None)  # seconds to seek earlier, one after the other; None = from the beginning
+EARLIER = (0, 1, 4, 16, 64, None)  # seconds to go back further, one after the other; None = to the beginning
 
 # How a clip may be stored, best first. The first two copy packets; Matroska holds whole milliseconds only, which is
-# what webm and mkv sources have. The last is H.264 without loss (as it comes in 4:4:4 where x264 lacks the pixel
-# format) and FLAC, of 24 bits where the source's samples are not 16 bit integers.
+# what webm and mkv sources have. The last is H.264 without loss (in 4:4:4 where x264 has not the pixel format, or not
+# for an odd size) and FLAC, of 24 bits where the source's samples are not 16 bit integers.
 WAYS = ("mp4", "matroska", "lossless")
 TIMESCALE_MAX = 2**31 - 1
+SLACK = Fraction(1, 20000)  # seconds by which sound may come back shifted, where no time scale suits both streams
 
 
 class _Unfit(Exception):
@@ -101,7 +102,7 @@ def cut(source: media.Source, start: Fraction, end: Fraction | None, stem: Path)
     if end is not None and timeline.frame_count(start, end) == 0:
         raise ClipFault(f"the clip lasts {float(end - start)} s, less than a frame")
     clip = _Clip(source, start, end)
-    picture = media.describe(clip.look(), source)
+    picture = media.describe(clip.frame, source)
     refused = []
     for way in WAYS:
         path = stem.with_name(f"{stem.name}.{'mkv' if way == 'matroska' else 'mp4'}")
@@ -138,10 +139,17 @@ class _Clip:
         # From here on all times are stamps of the source in seconds.
         self.begin = source.origin + start
         self.stop = None if end is None else source.origin + end
-        self.found = self._find()
+        # Some streams have no key picture that is whole at once (intra refresh): decoding has to begin earlier then.
+        for preroll in EARLIER:
+            self.found = self._find(preroll)
+            self.frame = self._look()
+            latest = max(self.begin / self.base, min(self._shown(), default=0))
+            if self.frame is not None and (self.frame.pts is None or self.frame.pts <= latest):
+                return
+        raise ClipFault("the first picture of the clip cannot be decoded")
 
-    def look(self) -> av.VideoFrame:
-        """Decode the key picture that the clip's decoding begins with, for what only decoded pictures tell."""
+    def _look(self) -> av.VideoFrame | None:
+        """The first picture that decoding gives, for what only decoded pictures tell; `None` if there is none."""
         for fed, packet in enumerate(self._pictures()):
             context = packet.stream.codec_context
             try:
@@ -155,7 +163,7 @@ class _Clip:
                 return frames[0]
             if fed > len(self.found.pictures):
                 break
-        raise ClipFault("no picture of the clip can be decoded")
+        return None
 
     def copy(self, path: Path, container: str) -> tuple[Span, Fraction, Fraction]:
         """Copy the packets.
@@ -232,14 +240,20 @@ class _Clip:
         sizes = [size for stamp, _, size, _ in self.found.pictures if span.first <= stamp <= span.last]
         return round(sum(sizes) * 8 * Fraction(timeline.FPS, span.count))
 
-    def _find(self) -> _Found:
-        """The packets of the span, from a seek that did not land late."""
+    def _find(self, preroll: int | None) -> _Found:
+        """The packets of the span, from a seek that did not land late.
+
+        Args:
+            preroll: seconds before the span by which its decoding has to begin; `None` = with the file.
+        """
         for back in EARLIER:
-            aim = None if back is None else self.begin - LEAD - Fraction(1, 4) - back
+            aim = None
+            if None not in (preroll, back):
+                aim = self.begin - LEAD - Fraction(1, 4) - preroll - back
             if aim is not None and aim <= self.source.origin:
                 aim = None
             try:
-                found = self._scan(aim)
+                found = self._scan(aim, self.begin - preroll if preroll is not None else None)
             except av.error.FFmpegError as error:
                 if aim is None:
                     raise ClipFault(f"the video cannot be read ({error.strerror})") from error
@@ -250,10 +264,14 @@ class _Clip:
                 break
         raise ClipFault("the video holds no key picture")
 
-    def _scan(self, aim: Fraction | None) -> _Found | None:
-        """Read the stamps of the span; `None` where the seek landed too late for it."""
+    def _scan(self, aim: Fraction | None, by: Fraction | None) -> _Found | None:
+        """Read the stamps of the span, from the last key picture at or before `by` (`None` = from the first of all).
+
+        Returns:
+            `None` where the seek to `aim` landed too late for it.
+        """
         source, found = self.source, _Found(aim)
-        picture_needed = self.begin / self.base
+        picture_needed = -math.inf if by is None else by / self.base
         sound_base = source.sound.time_base if source.sound else None
         sound_needed = (self.begin - LEAD) / sound_base if sound_base else None
         landed = reached = heard = None
@@ -476,8 +494,9 @@ class _Output:
         options |= media.x264_options(frame.width)
         context = self._add(self._muxer.add_stream("libx264", rate=rate, options=options)).codec_context
         known = {format.name for format in context.codec.video_formats}
+        odd = (frame.width % 2 or frame.height % 2) and "444" not in frame.format.name
         context.width, context.height = frame.width, frame.height
-        context.pix_fmt = frame.format.name if frame.format.name in known else "yuv444p"
+        context.pix_fmt = "yuv444p" if odd or frame.format.name not in known else frame.format.name
         context.time_base, context.thread_count = self._bases[0], 1
         for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(context, name, getattr(frame, name))
@@ -547,8 +566,9 @@ class _Output:
         if bases != list(self._bases[: len(found)]):
             raise _Unfit(f"it came back with steps of {', '.join(map(str, bases))} s")
         for given, back in zip(self._given, found, strict=True):
-            if given != back:
-                differ = sum(one != other for one, other in zip(given, back, strict=False))
+            slack = 0 if given is self._given[0] else int(SLACK / self._bases[1])
+            differ = sum(abs(one - other) > slack for one, other in zip(given, back, strict=False))
+            if differ or len(given) != len(back):
                 raise _Unfit(f"of {len(given)} stamps {len(back)} came back, {differ} of them changed")
 
 

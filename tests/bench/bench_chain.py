@@ -467,7 +467,8 @@ def facts(program: str, seconds: int, spans: tuple, repeat: int, settings: dict)
         f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, one thread a process, "
         f"Python {platform.python_version()}, ffmpeg {version}; runs: {repeat}, medians",
         f"source of {seconds} s, {SIZE[0]}x{SIZE[1]}, {FPS} frames/s; clips (s) "
-        + ", ".join(f"{start}-{end}" for start, end in spans),
+        + ", ".join(f"{start}-{end}" for start, end in spans)
+        + ("" if seconds == 600 else "; the targets below are those of the ten-minute source"),
         f"libx264 {settings['crop']['preset']}, crf {settings['crop']['crf']}, {settings['crop']['size']} pixels",
     ]
 

@@ -1,7 +1,6 @@
 """Clips are exact: picture to the frame and sound within 1 ms, whatever the container and codec of the source."""
 
 import errno
-import os
 import resource
 import subprocess
 import wave
@@ -18,7 +17,6 @@ from talkset.demo import barcode
 from talkset.faults import ClipFault
 from talkset.ffmpeg import ffmpeg_executable
 
-os.environ["SVT_LOG"] = "1"
 CLICKS = [0.4, 0.97, 1.61, 2.2, 2.83]
 OPEN_GOP = {"options": {"x264-params": "open-gop=1:keyint=20:min-keyint=20:scenecut=0"}, "bframes": 3}
 VFR = [Fraction(n, 1000) for n in (0, 40, 61, 100, 133, 170, 200, 240, 255, 300, 700, 733, 766, 900, 940, 990, 1033,
@@ -42,6 +40,11 @@ SOURCES = {
     "h264-variable.mkv": {"stamps": VFR},
     "h264-late-start.mp4": {"start": 3.5},
     "h264-interlaced.mp4": {"interlaced": True},
+    "h264-intra-refresh.mp4": {"options": {"x264-params": "intra-refresh=1:keyint=20"}, "bframes": 0},
+    "h264-intra-refresh.ts": {"options": {"x264-params": "intra-refresh=1:keyint=20"}, "bframes": 0, "start": 1.4},
+    "h264-fragments.mp4": {"container_options": {"movflags": "frag_keyframe+delay_moov"}, "gop": 20},
+    "h264-odd-time-scale.mp4": {"container_options": {"video_track_timescale": "999983"}},
+    "mjpeg-odd-size.mov": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "size": (321, 183), "sound": "pcm_s16le"},
     "h264-mp3.mp4": {"sound": "libmp3lame"},
     "hevc.mp4": {"codec": "libx265", "gop": 25, "options": {"x265-params": "log-level=none"}},
     "vp9.webm": {"codec": "libvpx-vp9", "sound": "libopus"},
@@ -56,7 +59,7 @@ SOURCES = {
     "picture-later.mp4": {"stamps": [Fraction(n + 15, 25) for n in range(60)]},
     "picture-later.mkv": {"stamps": [Fraction(n + 15, 25) for n in range(60)]},
 }
-STORED = {"vp8.webm": "matroska", "pcm.mov": "lossless", "pcm-29.97.mkv": "matroska"}
+STORED = {"vp8.webm": "matroska", "pcm.mov": "lossless", "pcm-29.97.mkv": "matroska", "mjpeg-odd-size.mov": "lossless"}
 SPANS = [("0", "1.2"), ("0.613", "2.9"), ("1.507", "2.1"), ("2.4", None)]
 
 
@@ -65,9 +68,8 @@ def stamps_of(name: str) -> list[Fraction]:
     made = SOURCES[name]
     fps = Fraction(made.get("fps", 25))
     stamps = made.get("stamps") or [number / fps for number in range(round(3 * fps))]
-    if name.endswith(("mkv", "webm")):
-        return [Fraction(round(stamp * 1000), 1000) for stamp in stamps]
-    return stamps
+    scale = 1000 if name.endswith(("mkv", "webm")) else 999983 if "time-scale" in name else None
+    return [Fraction(round(stamp * scale), scale) for stamp in stamps] if scale else stamps
 
 
 def numbers(path, record) -> list[int]:
