@@ -24,7 +24,9 @@ def main():
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if STAMP.is_file() and STAMP.read_text() == wanted and PYTHON.exists():
         return
-    print(f"talkset: installing {sum(1 for _ in requirements())} pinned packages into .venv (minutes, once)", flush=True)
+    print(
+        f"talkset: installing {sum(1 for _ in requirements())} pinned packages into .venv (minutes, once)", flush=True
+    )
     STAMP.unlink(missing_ok=True)
     if not (PYTHON.exists() and version(PYTHON) in VERSIONS):
         shutil.rmtree(VENV, ignore_errors=True)
@@ -62,7 +64,10 @@ def make_venv():
                 return
             shutil.rmtree(VENV, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
-        got_uv = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "uv"]).returncode == 0
+        got_uv = (
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "uv"]).returncode
+            == 0
+        )
         uv = [os.path.join(folder, "bin", "uv"), "venv", "--seed", "--python", VERSIONS[0], str(VENV)]
         if got_uv and subprocess.run(uv).returncode == 0:
             return

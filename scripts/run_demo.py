@@ -1,7 +1,7 @@
-"""Build the bundled demo from end to end: render its sources, serve them on loopback, run the workflow, say what became.
+"""Build the bundled demo from end to end: render its sources, serve them on loopback, run the workflow, tell the ends.
 
-The workflow is the ordinary one (`snakemake --configfile config/demo.yaml`); only the web site is replaced by a server of
-our own, which yt-dlp reaches through `http_proxy`, so that the lists name no port.
+The workflow is the ordinary one (`snakemake --configfile config/demo.yaml`); only the web site is replaced by a server
+of our own, which yt-dlp reaches through `http_proxy`, so that the lists name no port.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ def main(arguments: list[str]) -> int:
     render.render(SOURCES)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
-        *("--configfile", str(REPOSITORY / "config" / "demo.yaml"), "--cores", str(os.cpu_count() or 1), "--quiet", "rules"),
+        *(
+            "--configfile",
+            str(REPOSITORY / "config" / "demo.yaml"),
+            "--cores",
+            str(os.cpu_count() or 1),
+            "--quiet",
+            "rules",
+        ),
         *arguments,
     ]
     with server.serve(SOURCES) as url:

@@ -7,8 +7,8 @@ encoder puts before the first sample (priming) is signalled by the container, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import os
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 

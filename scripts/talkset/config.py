@@ -54,7 +54,9 @@ def _dataset(name: str, entry: dict, config: dict, schema: dict) -> dict:
     verdict.check(whole["filter"]["rules"])
     spec = registry.load("datasets", whole["adapter"]).SPEC
     if spec.files and whole["annotations"] is None:
-        raise ToolFault(f"config: datasets: {name}: annotations: give a folder that holds {spec.files[0]} and the others")
+        raise ToolFault(
+            f"config: datasets: {name}: annotations: give a folder that holds {spec.files[0]} and the others"
+        )
     whole["options"] = _options(f"datasets: {name}: options", whole["options"], spec.options)
     for kind in ("scores", "features"):
         whole[kind] = {

@@ -346,11 +346,14 @@ class _Clip:
         return [stamp for stamp, _, _, discarded in self.found.pictures if not discarded]
 
     def _picture_end(self) -> Fraction | None:
-        """Stamp at which the source's picture ends; `None` if that is beyond the packets that were read."""
+        """Stamp at which the source's picture ends; `None` if that is beyond the packets that were read.
+
+        Less one tick, by which it may be off through rounding: no slot shall begin there.
+        """
         if not self.found.ended:
             return None
         stamp, duration = max((stamp, duration) for stamp, duration, *_ in self.found.pictures)
-        return stamp * self.base + (duration * self.base or 1 / self.source.rate)
+        return (stamp - 1) * self.base + (duration * self.base or 1 / self.source.rate)
 
     def _span(self, stamps: list[int], picture_end: Fraction | None) -> Span:
         """Slots and pictures of the clip, from the stamps of the pictures about it, in order of time."""
@@ -362,7 +365,7 @@ class _Clip:
         if not count:
             raise ClipFault(
                 f"the clip starts at {float(self.start)} s, "
-                f"but the picture ends at {float(picture_end - self.source.origin):.3f} s"
+                f"but the picture ends at {float(picture_end + self.base - self.source.origin):.3f} s"
             )
         times = [stamp * self.base for stamp in stamps]
         picks = timeline.pick_frames(times, [self.begin, self.begin + Fraction(count - 1, timeline.FPS)])

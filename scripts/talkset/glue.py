@@ -6,8 +6,8 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from talkset import progress
 from talkset.faults import LaneBlocked, ToolFault
@@ -31,7 +31,7 @@ def run(main: Callable, snakemake) -> None:
         traceback.print_exc()
         sentence = str(error) if isinstance(error, (ToolFault, LaneBlocked)) else f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.strerror:
-            sentence = f"{error.strerror}: {error.filename or 'no file named'}"
+            sentence = f"{error.strerror}: {error.filename or snakemake.output[0]}"
         log = f" (log: {snakemake.log[0]})" if snakemake.log else ""
         print(f"{snakemake.rule}: {sentence}{log}", file=progress.console, flush=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Every path of the chain, once (design: the names do not vary). Wildcards: `{dataset}`, `{shard}`, `{video}`, `{score}`, `{modality}`."""
+"""Every path of the chain, once: the names are the same in all datasets and versions."""
 
 ANNOTATION = "resources/{dataset}/{annotation}"
 CLIP_TABLE = "results/{dataset}/clips.tsv"

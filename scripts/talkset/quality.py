@@ -25,8 +25,8 @@ SCORES = (
     Column(
         "share_0",
         "share of analysed frames",
-        "no face in play. In play: its box's middle is in the crop window, or its side is at least quality.rival of the "
-        "followed face's median wherever in the frame it is (the sound may be its own)",
+        "no face in play. In play: its box's middle is in the crop window, or its side is at least quality.rival of "
+        "the followed face's median wherever in the frame it is (the sound may be its own)",
     ),
     Column("share_1", "share of analysed frames", "one face in play, as in share_0"),
     Column("share_2plus", "share of analysed frames", "two or more faces in play, as in share_0"),

@@ -1,7 +1,7 @@
 """Media shards: plain tar files in the WebDataset convention (members that share a stem are one sample).
 
 Every clip of the shard list has a `{clip}.json` record, also the ones that ended before this stage; media members
-are there only where the record's `status` is `ok`. Headers carry no date, owner or mode, so equal content is equal bytes.
+are there only where the record's `status` is `ok`. Headers carry no date or owner, so equal content is equal bytes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import io
 import json
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from talkset import files, names
 from talkset.faults import ToolFault
@@ -25,7 +25,7 @@ class Writer:
     def __init__(self, path: str | Path):
         self._whole = files.whole(path)
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> Writer:
         self._tar = tarfile.open(self._whole.__enter__(), "w", format=tarfile.USTAR_FORMAT)
         return self
 
@@ -66,7 +66,9 @@ class Reader:
             with tarfile.open(self.path, "r:") as tar:
                 for member in tar:
                     if not member.isreg() or not MEMBER.fullmatch(member.name):
-                        raise ToolFault(f"{path}: member {member.name!r} is not one that talkset writes; delete the file")
+                        raise ToolFault(
+                            f"{path}: member {member.name!r} is not one that talkset writes; delete the file"
+                        )
                     self._spans[member.name] = (member.offset_data, member.size)
         except tarfile.TarError as error:
             raise ToolFault(f"{path} is damaged ({error}); delete it and run the same command again") from error
@@ -88,7 +90,7 @@ class Reader:
             handle.seek(offset)
             return handle.read(size)
 
-    def media(self, name: str) -> "Span":
+    def media(self, name: str) -> Span:
         """One member as a seekable file, without a copy."""
         return Span(self.path, *self._spans[name])
 
@@ -97,7 +99,7 @@ class Span(io.RawIOBase):
     """A byte range of a file as a seekable, read-only file."""
 
     def __init__(self, path: Path, offset: int, size: int):
-        self._file = open(path, "rb")
+        self._file = open(path, "rb")  # noqa: SIM115 (closed by close)
         self._offset, self._size, self._at = offset, size, 0
 
     def readable(self) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import csv
 import numbers
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence
 
 from talkset import files
 

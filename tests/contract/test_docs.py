@@ -32,7 +32,18 @@ def test_every_dataset_s_licence_is_in_the_readme():
 
 
 def test_every_artifact_is_in_the_readme():
-    for name in ("CLIP_TABLE", "SHARD_LIST", "CLIPS", "TRACKS", "CROPS", "SCORES", "QUALITY", "FILTERED", "FEATURES", "MANIFEST"):
+    for name in (
+        "CLIP_TABLE",
+        "SHARD_LIST",
+        "CLIPS",
+        "TRACKS",
+        "CROPS",
+        "SCORES",
+        "QUALITY",
+        "FILTERED",
+        "FEATURES",
+        "MANIFEST",
+    ):
         assert f"`{getattr(paths, name)}`" in README, name
 
 
@@ -40,5 +51,8 @@ def test_files_and_commands_that_the_readme_names_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"(?:^|`|&& )make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
-    for path in re.findall(r"\]\(([\w./-]+)\)", README + SETTINGS.replace("(config.yaml", "(config/config.yaml").replace("(schema/", "(config/schema/")):
+    for path in re.findall(
+        r"\]\(([\w./-]+)\)",
+        README + SETTINGS.replace("(config.yaml", "(config/config.yaml").replace("(schema/", "(config/schema/"),
+    ):
         assert (REPOSITORY / path).exists(), path

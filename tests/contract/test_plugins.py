@@ -43,7 +43,9 @@ def top_level_imports(path):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", [SCRIPTS / "talkset" / kind / f"{name}.py" for kind, name in PLUGINS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [SCRIPTS / "talkset" / kind / f"{name}.py" for kind, name in PLUGINS], ids=lambda path: path.stem
+)
 def test_plugins_import_only_the_standard_library_at_the_top(path):
     foreign = set(top_level_imports(path)) - set(sys.stdlib_module_names) - {"talkset"}
     assert not foreign, f"{path.name}: import {foreign} inside the functions; the Snakefile reads SPEC in every job"

@@ -42,13 +42,15 @@ def test_named_items_are_exactly_what_main_takes(rules):
         gives = set(rule.input.keys()) | set(rule.output.keys()) | set(rule.params.keys())
         assert gives == takes, f"rule {name} and scripts/{script_name(rule)}.py: main() do not agree"
         optional = [key for key, parameter in parameters.items() if parameter.default is not inspect.Parameter.empty]
-        assert not optional, f"scripts/{script_name(rule)}.py: main() has defaults {optional}: values come from the rule"
+        assert not optional, (
+            f"scripts/{script_name(rule)}.py: main() has defaults {optional}: values come from the rule"
+        )
 
 
 def test_params_are_keyword_only(rules):
     for rule in scripted(rules).values():
         parameters = inspect.signature(importlib.import_module(script_name(rule)).main).parameters
-        for key in rule.params.keys():
+        for key, _ in rule.params.items():
             assert parameters[key].kind is inspect.Parameter.KEYWORD_ONLY, f"{script_name(rule)}: {key}"
 
 
@@ -57,7 +59,7 @@ def test_every_scripted_rule_has_log_env_and_version(rules):
         assert len(rule.log) == 1, name
         assert plain(rule.log[0]).startswith(f"logs/{{dataset}}/{name}/"), f"{name} logs to {rule.log[0]}"
         assert rule.conda_env, f"{name} has no conda env"
-        assert "version" in rule.params.keys(), name
+        assert rule.params.get("version"), name
         assert script_name(rule) in STEPS, f"{name}: no version in talkset.versions.STEPS"
 
 
@@ -90,7 +92,11 @@ def test_scripts_are_functions_and_one_guard():
         text = script.read_text(encoding="utf-8")
         if script.stem in {"bootstrap", "run_demo"}:
             continue
-        uses = [line for line in text.splitlines() if re.search(r"\bsnakemake\b", line) and not line.lstrip().startswith(("#", '"'))]
+        uses = [
+            line
+            for line in text.splitlines()
+            if re.search(r"\bsnakemake\b", line) and not line.lstrip().startswith(("#", '"'))
+        ]
         assert [line.strip().split("#")[0].strip() for line in uses] == ["glue.run(main, snakemake)"], script.name
 
 
@@ -109,4 +115,6 @@ def test_outputs_are_the_designs_names(rules):
     assert plain(rules["gather_filtered"].output.filtered) == "results/{dataset}/filtered.tsv"
     assert plain(rules["write_manifest"].output.manifest) == "results/{dataset}/manifest.tsv"
     assert plain(rules["download_video"].output.media) == "results/{dataset}/raw/{video}.mp4"
-    assert plain(rules["extract_landmarks"].output.features) == "results/{dataset}/features/landmarks/{shard}.safetensors"
+    assert (
+        plain(rules["extract_landmarks"].output.features) == "results/{dataset}/features/landmarks/{shard}.safetensors"
+    )

@@ -18,7 +18,16 @@ from workspace import REPOSITORY, Run, Work, copied
 from talkset import shardtar, tables
 from talkset.demo import server
 
-BELOW_FILTER = {"filter_clips", "gather_filtered", "extract_landmarks", "extract_mel", "write_manifest", "draw_contact_sheet", "export_hdtf", "all"}
+BELOW_FILTER = {
+    "filter_clips",
+    "gather_filtered",
+    "extract_landmarks",
+    "extract_mel",
+    "write_manifest",
+    "draw_contact_sheet",
+    "export_hdtf",
+    "all",
+}
 
 
 def with_config(work: Work, change: dict) -> Work:
@@ -60,7 +69,12 @@ def test_moving_the_folder_threads_profile_and_comments_rebuild_nothing(work):
 def test_touched_scripts_rebuild_nothing(work, tmp_path):
     """A git checkout renews the dates of scripts; the steps' versions alone say whether results differ."""
     clone = tmp_path / "clone"
-    shutil.copytree(REPOSITORY, clone, ignore=shutil.ignore_patterns(".git", ".venv", "results", "resources", ".snakemake"), symlinks=True)
+    shutil.copytree(
+        REPOSITORY,
+        clone,
+        ignore=shutil.ignore_patterns(".git", ".venv", "results", "resources", ".snakemake"),
+        symlinks=True,
+    )
     for script in clone.glob("scripts/**/*.py"):
         os.utime(script)
     command = work.command("--dry-run")
@@ -96,12 +110,15 @@ def test_a_changed_annotation_rebuilds_its_shard_alone(work):
 
 def test_code_and_data_may_lie_apart_and_the_shipped_config_gives_the_defaults(demo, tmp_path):
     mine = tmp_path / "my.yaml"
-    mine.write_text(f"build: [mine]\ndatasets:\n  mine: {{adapter: hdtf, annotations: {demo.folder / 'resources/demo/annotations'}}}\n")
+    lists = demo.folder / "resources" / "demo" / "annotations"
+    mine.write_text(f"build: [mine]\ndatasets:\n  mine: {{adapter: hdtf, annotations: {lists}}}\n")
     folder = tmp_path / "work"
     folder.mkdir()
     run = Work(folder, mine).snakemake("tables", "--directory", str(folder))
     assert run.status == 0, run.output[-2000:]
-    assert len(list(tables.rows(folder / "results/mine/clips.tsv"))) == len(list(tables.rows(demo.results("clips.tsv"))))
+    assert len(list(tables.rows(folder / "results/mine/clips.tsv"))) == len(
+        list(tables.rows(demo.results("clips.tsv")))
+    )
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -116,8 +133,12 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bytes(demo
         environment = {**os.environ, "http_proxy": url, "no_proxy": "", "NO_PROXY": ""}
         for _ in range(5):
             running = subprocess.Popen(
-                work.command("--nolock"), cwd=folder, env=environment, start_new_session=True,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                work.command("--nolock"),
+                cwd=folder,
+                env=environment,
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             time.sleep(chance.uniform(4, 20))
             with_group = os.getpgid(running.pid)

@@ -28,7 +28,14 @@ def clip_rows(demo) -> list[dict]:
 def test_clips_in_are_rows_out_at_every_stage(demo):
     listed = [row["clip"] for row in clip_rows(demo)]
     assert len(listed) == len(set(listed)) >= 14
-    for stage in ("shards/*.tsv", "quality/*.tsv", "filtered/*.tsv", "filtered.tsv", "manifest.tsv", "scores/speech/*.tsv"):
+    for stage in (
+        "shards/*.tsv",
+        "quality/*.tsv",
+        "filtered/*.tsv",
+        "filtered.tsv",
+        "manifest.tsv",
+        "scores/speech/*.tsv",
+    ):
         found = [row["clip"] for path in demo.results().glob(stage) for row in tables.rows(path)]
         assert sorted(found) == sorted(listed), stage
     for stage in ("clips/*.tar", "crops/*.tar"):
@@ -74,7 +81,9 @@ def test_clips_begin_at_the_annotated_frame(demo, truth):
         checked += 1
         for time, number in frames:
             assert number is not None, row["clip"]
-            assert abs(time - Fraction(stamps[number])) < Fraction(1, 1000), f"{row['clip']}: frame {number} at {float(time)}"
+            assert abs(time - Fraction(stamps[number])) < Fraction(1, 1000), (
+                f"{row['clip']}: frame {number} at {float(time)}"
+            )
         first = min(range(len(stamps)), key=lambda n: abs(Fraction(stamps[n]) - Fraction(row["start"])))
         assert frames[0][1] == first, row["clip"]
     assert checked >= 8
@@ -142,7 +151,7 @@ def test_features_have_the_promised_rows(demo):
         for path in demo.results("features", modality).glob("*.safetensors"):
             with safe_open(path, "numpy") as arrays:
                 missing = json.loads(arrays.metadata()["missing"])
-                for key in arrays.keys():
+                for key in arrays.keys():  # noqa: SIM118 (not a dict)
                     clip, array = key.rsplit("/", 1)
                     seen[modality].add(clip)
                     shape = arrays.get_slice(key).get_shape()

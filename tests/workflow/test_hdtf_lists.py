@@ -35,7 +35,15 @@ def test_the_421_clips_are_planned(hdtf):
     assert jobs["download_video"] == 355
     shards = len({row["video"] for row in rows})
     assert shards == 368
-    for rule in ("cut_clips", "track_faces", "crop_clips", "score_speech", "measure_quality", "filter_clips", "extract_mel"):
+    for rule in (
+        "cut_clips",
+        "track_faces",
+        "crop_clips",
+        "score_speech",
+        "measure_quality",
+        "filter_clips",
+        "extract_mel",
+    ):
         assert jobs[rule] == shards, rule
 
 
@@ -43,9 +51,8 @@ def test_one_video_can_be_asked_for_by_name(hdtf):
     hdtf.snakemake("tables")
     row = next(row for row in tables.rows(hdtf.folder / "results/hdtf/clips.tsv") if row["clip"] == "RD_Radio11_000")
     jobs = hdtf.snakemake("--dry-run", f"results/hdtf/crops/{row['video']}.tar").jobs
-    assert jobs == {"list_shard": 1, "download_video": 1, "cut_clips": 1, "track_faces": 1, "crop_clips": 1, "total": 1} or set(jobs) == {
-        "list_shard", "download_video", "cut_clips", "track_faces", "crop_clips"
-    }
+    assert set(jobs) == {"list_shard", "download_video", "cut_clips", "track_faces", "crop_clips"}
+    assert set(jobs.values()) == {1}
 
 
 def test_the_slurm_profile_works_as_typed_from_the_root(hdtf):

@@ -1,4 +1,4 @@
-"""`--profile slurm` as far as it goes without SLURM: what is submitted, what stays here, and that a job finds its way."""
+"""`--profile slurm` as far as it goes without SLURM: what is submitted, what stays here, and that a job runs."""
 
 from __future__ import annotations
 

@@ -185,7 +185,9 @@ def _require_address(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise ClipFault(f"the list's address {errors.redact(url)[:200]!r} is not one that begins with http:// or https://")
+        raise ClipFault(
+            f"the list's address {errors.redact(url)[:200]!r} is not one that begins with http:// or https://"
+        )
 
 
 def _proxy(given: str | None) -> str | None:

@@ -16,7 +16,7 @@ def draw(picture: np.ndarray, number: int, strip: tuple[float, float, float, flo
         picture: `[H,W]` or `[H,W,3]` uint8.
         strip: where, as fractions of the picture.
     """
-    for cell, (y0, y1, x0, x1) in zip(_cells(number), _boxes(picture.shape, strip)):
+    for cell, (y0, y1, x0, x1) in zip(_cells(number), _boxes(picture.shape, strip), strict=True):
         picture[y0:y1, x0:x1] = 235 if cell else 16
 
 

@@ -481,7 +481,7 @@ class Portrait:
         self._tilt_x = (-(y - NECK[1]) * hold * scale).astype(np.float32)
         self._tilt_y = ((x - NECK[0]) * hold * scale).astype(np.float32)
         nose = np.hypot((x - 224) / 45, (y - 120) / 60)
-        self._turn = (np.exp(-nose**2) * hold * scale).astype(np.float32)
+        self._turn = (np.exp(-(nose**2)) * hold * scale).astype(np.float32)
 
     def scene(self, opening: float, at: tuple[float, float, float, float]) -> np.ndarray:
         """The whole picture with the mouth `opening` (0..1) and the head `at` a `pose`; valid until the next call."""

@@ -49,9 +49,7 @@ class Fault:
 
 
 @contextlib.contextmanager
-def serve(
-    folder: str | Path, faults: Mapping[str, Fault] | None = None, log: list[str] | None = None
-) -> Iterator[str]:
+def serve(folder: str | Path, faults: Mapping[str, Fault] | None = None, log: list[str] | None = None) -> Iterator[str]:
     """Serve `folder/media` while the block runs; give the server's URL, `http://127.0.0.1:<free port>`.
 
     A video `ID` is either one file `media/ID.<mp4, mkv or webm>`, offered with its height, or several heights with
