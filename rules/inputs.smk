@@ -120,7 +120,11 @@ def video_height(wildcards):
 
 def download_settings(wildcards, threads):
     """Pace, retries, proxy. That the function asks for `threads` keeps its value out of what makes a file out of date."""
-    return {key: value for key, value in DATASETS[wildcards.dataset]["download"].items() if key != "max_height"}
+    return {
+        key: value
+        for key, value in DATASETS[wildcards.dataset]["download"].items()
+        if key != "max_height"
+    }
 
 
 @functools.cache

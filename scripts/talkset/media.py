@@ -316,7 +316,7 @@ class ClipReader:
         yield from self._read(None, skip_loop_filter, deinterlace)
 
     def shown(
-        self, fps: int, count: int | None = None, *, skip_loop_filter: bool = False, deinterlace: bool = True
+        self, fps: int | Fraction, count: int | None = None, *, skip_loop_filter: bool = False, deinterlace: bool = True
     ) -> Iterator[tuple[int, Picture]]:
         """Yield for every slot at a constant rate its number and the picture that it shows (`timeline.shown`).
 
@@ -324,7 +324,11 @@ class ClipReader:
         the same object each time.
 
         Args:
+            fps: slots a second.
             count: number of slots; default: those of the whole clip.
+
+        Raises:
+            ClipFault: as `pictures`.
         """
         if count is None:
             count = timeline.frame_count(Fraction(0), Fraction(self.record["frames"], timeline.FPS), fps)

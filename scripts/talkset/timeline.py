@@ -29,17 +29,17 @@ def origin(picture_start: Fraction, sound_start: Fraction | None) -> Fraction:
     return picture_start if picture_start - earliest < PRIMING else earliest
 
 
-def frame_count(start: Fraction, end: Fraction, fps: int = FPS) -> int:
+def frame_count(start: Fraction, end: Fraction, fps: int | Fraction = FPS) -> int:
     """T: slots of a clip, `round((end - start) * fps)`, half to even."""
     return round((end - start) * fps)
 
 
-def slots(start: Fraction, count: int, fps: int = FPS) -> list[Fraction]:
+def slots(start: Fraction, count: int, fps: int | Fraction = FPS) -> list[Fraction]:
     """Times of `count` slots from `start` on."""
     return [start + Fraction(slot, fps) for slot in range(count)]
 
 
-def slots_before(start: Fraction, end: Fraction, fps: int = FPS) -> int:
+def slots_before(start: Fraction, end: Fraction, fps: int | Fraction = FPS) -> int:
     """How many slots from `start` on lie before `end`."""
     return max(0, math.ceil((end - start) * fps))
 
