@@ -26,7 +26,7 @@ class Writer:
         self._whole = files.whole(path)
 
     def __enter__(self) -> Writer:
-        self._tar = tarfile.open(self._whole.__enter__(), "w", format=tarfile.USTAR_FORMAT)
+        self._tar = tarfile.open(self._whole.__enter__(), "w", format=tarfile.PAX_FORMAT)
         return self
 
     def __exit__(self, *error) -> None:

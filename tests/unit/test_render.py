@@ -1,6 +1,5 @@
 """Crops: the right pictures, the right window to a fraction of a pixel, honest colours, the same bytes every time."""
 
-import hashlib
 from contextlib import closing
 from fractions import Fraction
 
@@ -56,15 +55,12 @@ def test_key_frames_are_no_further_apart_than_asked(tmp_path):
     assert keys[0] == 0 and max(np.diff([*keys, 50])) <= 10
 
 
-def test_the_same_bytes_every_time_and_the_digest_of_what_is_seen(tmp_path):
+def test_the_same_bytes_every_time(tmp_path):
     reader = reader_of(media_factory.make(tmp_path / "a.mp4", seconds=1.2, sound=None))
     made = [render.crop(reader, (7, 3, 131, 127), tmp_path / f"{n}.mp4", count=25, **HOW) for n in (1, 2)]
     assert made[0] == made[1]
     assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "2.mp4").read_bytes()
     assert b"Lavf" not in (tmp_path / "1.mp4").read_bytes()
-    seen = b"".join(picture.tobytes() for picture in decoded(tmp_path / "1.mp4", "yuv420p"))
-    assert made[0]["frames_sha256"] == hashlib.sha256(seen).hexdigest()
-    assert render.frames_sha256(tmp_path / "1.mp4") == (25, made[0]["frames_sha256"])
 
 
 @pytest.mark.parametrize("x0", [40, 41, 42, 43])
@@ -155,8 +151,8 @@ def test_sizes_at_which_x264_is_not_repeatable_by_itself(size, tmp_path):
 
     path = media_factory.make(tmp_path / "a.mp4", seconds=0.8, draw=noise, size=(240, 240), sound=None)
     reader = reader_of(path, "0", "0.8")
-    made = {
-        render.crop(reader, (0, 0, 240, 240), tmp_path / "c.mp4", count=20, **HOW | {"size": size})["frames_sha256"]
-        for _ in range(6)
-    }
+    made = set()
+    for _ in range(6):
+        render.crop(reader, (0, 0, 240, 240), tmp_path / "c.mp4", count=20, **HOW | {"size": size})
+        made.add((tmp_path / "c.mp4").read_bytes())
     assert len(made) == 1

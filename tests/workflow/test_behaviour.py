@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import av
 import pytest
 import yaml
 from workspace import REPOSITORY, Run, Work, copied
@@ -39,6 +40,15 @@ def with_config(work: Work, change: dict) -> Work:
     return Work(work.folder, path)
 
 
+def decoded(file) -> str:
+    """Hash of a video's decoded frames."""
+    digest = hashlib.sha256()
+    with av.open(file) as container:
+        for frame in container.decode(video=0):
+            digest.update(frame.to_ndarray().tobytes())
+    return digest.hexdigest()
+
+
 def fingerprint(folder: Path) -> dict[str, str]:
     """Every table's bytes, every record and every decoded frame of a finished run."""
     found = {}
@@ -47,8 +57,12 @@ def fingerprint(folder: Path) -> dict[str, str]:
         if path.suffix in {".tsv", ".txt", ".safetensors", ".parquet"}:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix == ".tar":
-            for record in shardtar.Reader(path).records():
+            shard = shardtar.Reader(path)
+            for record in shard.records():
                 found[f"{name}:{record['clip']}"] = repr(sorted(record.items()))
+                for ending in ("mp4", "mkv"):
+                    if shard.has(f"{record['clip']}.{ending}"):
+                        found[f"{name}:{record['clip']}.{ending}"] = decoded(shard.media(f"{record['clip']}.{ending}"))
     return found
 
 
