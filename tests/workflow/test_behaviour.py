@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -191,3 +192,27 @@ def test_raw_videos_go_when_config_says_so_and_nothing_is_rebuilt(demo, tmp_path
     assert done.status == 0, done.output[-3000:]
     assert not list(folder.glob("results/demo/raw/*.mp4")) and list(folder.glob("results/demo/raw/*.json"))
     assert work.snakemake("clips", "--dry-run").jobs == {}
+
+
+def test_the_papers_own_way_takes_the_listed_height_and_window(demo, tmp_path):
+    folder = tmp_path / "annotated"
+    (folder / "resources").mkdir(parents=True)
+    copied(demo.folder / "resources" / "demo", folder / "resources" / "demo")
+    work = with_config(Work(folder), {"datasets": {"demo": {"crop": {"way": "annotated"}}}})
+    with server.serve(folder / "resources" / "demo") as url:
+        done = work.snakemake("crops", http_proxy=url)
+    assert done.status == 0, done.output[-3000:]
+    listed = {row["clip"]: row for row in tables.rows(work.results("clips.tsv"))}
+    checked = 0
+    for path in work.results("crops").glob("*.tar"):
+        for record in shardtar.Reader(path).records():
+            row = listed[record["clip"]]
+            raw = json.loads(work.results("raw", f"{row['video']}.json").read_text()) if row["x0"] else {}
+            if record["status"] == "ok":
+                checked += 1
+                assert record["way"] == "annotated"
+                assert raw["height"] == int(row["ref_height"]), "the exact height that the window was made at"
+                assert record["window"] == [int(row[edge]) for edge in ("x0", "y0", "x1", "y1")]
+    assert checked >= 8
+    even30 = next(row for row in listed.values() if row["clip"] == "RD_Even30_000")
+    assert even30["ref_height"] == "360"
