@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -21,10 +22,20 @@ def code(path: Path) -> str:
     return ast.dump(tree)
 
 
+def nodes(path: Path) -> Iterator[ast.AST]:
+    """All that a file runs: every node but those under `if TYPE_CHECKING`."""
+    ahead: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while ahead:
+        node = ahead.pop()
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            ahead.extend(ast.iter_child_nodes(node))
+
+
 def imported(path: Path) -> set[Path]:
     """Files of the package talkset that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "talkset":
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
