@@ -46,11 +46,7 @@ def test_shipped_config_is_the_defaults():
     assert set(SHIPPED) == set(filled)
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted(REPOSITORY.glob("config/*.yaml")) + sorted(REPOSITORY.glob("tests/config/*.yaml")),
-    ids=lambda path: path.name,
-)
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("config/*.yaml")), ids=lambda path: path.name)
 def test_sample_configs_are_valid(path):
     given = configuration._overlay(SHIPPED, yaml.safe_load(path.read_text()))
     assert configuration.resolve(given, SCHEMA)["datasets"]
