@@ -6,7 +6,7 @@ from pathlib import Path
 
 from talkset import files, geometry, glue, media, progress, render, shardtar, sound, tables, timeline
 from talkset import tracks as face_tracks
-from talkset.faults import ClipFault, ToolFault
+from talkset.faults import ClipFault
 
 # What the record keeps of the source's picture.
 SOURCE = ("codec", "width", "height", "fps", "bit_rate", "pix_fmt", "turn", "sar", "color")
@@ -39,9 +39,7 @@ def main(shard_list: Path, clips: Path, tracks: Path, crops: Path, *, settings: 
     cut = {record["clip"]: record for record in shard.records()}
     tracked = {record["clip"]: record for record in face_tracks.records(tracks)}
     for path, there in ((clips, cut), (tracks, tracked)):
-        lacking = [row["clip"] for row in listed if row["clip"] not in there]
-        if lacking:
-            raise ToolFault(f"{path} lacks clip {lacking[0]!r} of {shard_list}; delete it and repeat the command")
+        tables.all_there(path, there, (row["clip"] for row in listed), shard_list)
     with files.scratch(crops) as scratch, shardtar.Writer(crops) as out:
         for row in progress.each(listed, len(listed), "crop_clips"):
             clip = row["clip"]

@@ -49,9 +49,7 @@ def main(
     cropped = {clip.clip: clip for clip in clipdata.read(crops, tracks)}
     scored = [{row["clip"]: row for row in tables.rows(path)} for path in scores]
     for path, there in ((clips, cut), (crops, cropped), *zip(scores, scored, strict=True)):
-        lacking = [row["clip"] for row in listed if row["clip"] not in there]
-        if lacking:
-            raise ToolFault(f"{path} lacks clip {lacking[0]!r} of {shard_list}; delete it and repeat the command")
+        tables.all_there(path, there, (row["clip"] for row in listed), shard_list)
     by_name = dict(zip(names, scored, strict=True))
     columns = _columns(by_name)
     table = []

@@ -9,7 +9,7 @@ import cv2
 
 from talkset import faces, glue, media, progress, shardtar, tables, timeline
 from talkset import tracks as face_tracks
-from talkset.faults import ClipFault, ToolFault
+from talkset.faults import ClipFault
 
 # Without the loop filter H.264 decodes a fifth to a quarter faster, and landmarks are off by 0.3 px (mean; 95 %: 0.7)
 # in a crop of 512 where a key picture comes every 5 s, by 0.4 px where none comes for 10 s: less than the mesh itself
@@ -35,9 +35,7 @@ def main(clips: Path, shard_list: Path, tracks: Path, *, settings: dict, version
     shard = shardtar.Reader(clips)
     records = {record["clip"]: record for record in shard.records()}
     listed = [row["clip"] for row in tables.rows(shard_list)]
-    lacking = [clip for clip in listed if clip not in records]
-    if lacking:
-        raise ToolFault(f"{clips} lacks clip {lacking[0]!r} of {shard_list}; delete it and repeat the command")
+    tables.all_there(clips, records, listed, shard_list)
     finder = faces.FaceFinder(settings)
     with face_tracks.Writer(tracks, {"version": version, "settings": settings}) as out:
         for clip in progress.each(listed, len(listed), "track_faces"):

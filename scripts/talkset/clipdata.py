@@ -14,11 +14,10 @@ import numpy as np
 
 from talkset import shardtar, tracks
 from talkset.faults import ToolFault
+from talkset.pose import POINTS
+from talkset.timeline import FPS, RATE
 
-FPS = 25
-RATE = 16000
 SAMPLES = RATE // FPS  # a frame
-POINTS = 478  # landmarks of a face
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from talkset.shardtar import Span
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 # ITU-T H.273 numbers as libavutil has them; 2 = not stated.
-UNSTATED, BT709, SMPTE170M, RGB = 2, 1, 6, 0
+UNSTATED, BT709, SMPTE170M = 2, 1, 6
 LIMITED, FULL = 1, 2
 # Exact rounding and no instruction set of its own: the same pictures on every machine.
 SCALER = "bicubic+accurate_rnd+bitexact"

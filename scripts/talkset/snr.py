@@ -25,8 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
-RATE = 16000
-FRAME = 320  # samples: 20 ms
+FRAME = 320  # samples at 16 kHz: 20 ms
 GUARD = 5  # frames: 0.1 s
 ENOUGH = 10  # frames: 0.2 s
 QUIETEST = 0.1  # share of all frames

@@ -14,8 +14,8 @@ import numpy as np
 import soxr
 
 from talkset import media, timeline
+from talkset.timeline import RATE
 
-RATE = 16000
 PAD = Fraction(1, 5)  # seconds of real sound on both sides for the resampler's filter
 
 PIECE = 5.0  # seconds of sound that are placed as one, by the median of what its stamps say

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import numbers
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from talkset import files
+from talkset.faults import ToolFault
 
 # The columns of every dataset's clip table (design: they do not vary).
 CLIP_COLUMNS = (
@@ -56,6 +57,20 @@ def write(path: str | Path, columns: Sequence[str], table: Iterable[dict]) -> No
         writer = csv.DictWriter(handle, columns, restval="", delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
+
+
+def all_there(path: str | Path, clips: Container[str], listed: Iterable[str], shard_list: str | Path) -> None:
+    """Refuse a shard's file that lacks a clip of the shard's list: clips in are rows out at every stage.
+
+    Args:
+        path: the file.
+        clips: the clips it has.
+        listed: the clips of the list, in order.
+        shard_list: the list.
+    """
+    for clip in listed:
+        if clip not in clips:
+            raise ToolFault(f"{path} lacks clip {clip!r} of {shard_list}; delete it and repeat the command")
 
 
 def seconds(text: str) -> Fraction | None:

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-FPS = 25
+FPS = 25  # frames a second of every crop
+RATE = 16000  # samples a second of every crop's sound
 GAP = Fraction(1, 10)  # neighbours further apart than this: the earlier picture stays on display between them
 PRIMING = Fraction(1, 10)  # sound that leads the picture by less than this is what its encoder put before it
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 
 from talkset import tables
+from talkset.faults import ToolFault
 
 
 def test_what_is_written_is_read_back_as_text(tmp_path):
@@ -35,3 +36,9 @@ def test_unknown_column_leaves_no_table(tmp_path):
 )
 def test_times_are_exact(text, value):
     assert tables.seconds(text) == value
+
+
+def test_a_lost_clip_is_named():
+    tables.all_there("crops.tar", {"a": 1, "b": 2}, ["a", "b"], "list.tsv")
+    with pytest.raises(ToolFault, match="crops.tar lacks clip 'c' of list.tsv"):
+        tables.all_there("crops.tar", {"a": 1, "b": 2}, ["a", "c"], "list.tsv")

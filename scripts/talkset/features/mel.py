@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from talkset.faults import ClipFault, ToolFault
 from talkset.registry import ArraySpec, FeatureSpec
+from talkset.timeline import RATE
 
-RATE = 16000  # samples a second, as in every crop
 HOP = 160  # samples: a quarter of a frame's 640
 BINS = 80
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from talkset.faults import ToolFault
 from talkset.registry import Column, ScoreSpec
-
-RATE = 16000
+from talkset.timeline import RATE
 
 SPEC = ScoreSpec(
     name="speech",
