@@ -13,15 +13,18 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 
 configfile: str(REPOSITORY / "config" / "config.yaml")
+configfile: str(REPOSITORY / "config" / "models.yaml")
 
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/annotations.smk"
 include: "rules/acquire.smk"
+include: "rules/models.smk"
 include: "rules/clips.smk"
 include: "rules/faces.smk"
 include: "rules/quality.smk"
+include: "rules/sync.smk"
 include: "rules/features.smk"
 include: "rules/ledger.smk"
 include: "rules/export.smk"

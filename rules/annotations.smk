@@ -5,6 +5,7 @@ OUTPUTS           resources/{dataset}/{annotation}           the published files
                   results/{dataset}/clips.tsv                one row per annotated clip (the only checkpoint)
                   results/{dataset}/videos.tsv               its index: one row per source video, with its shard
                   results/{dataset}/shards/{shard}.tsv       the rows of one shard
+                  results/{dataset}/plan.txt                 what the lists ask for, and how large the features become
 """
 
 
@@ -63,3 +64,21 @@ rule list_shard:
         version=STEPS["list_shard"],
     script:
         "../scripts/list_shard.py"
+
+
+rule write_plan:
+    input:
+        clips=paths.CLIP_TABLE,
+    output:
+        plan_text=paths.PLAN,
+    log:
+        paths.log("write_plan"),
+    localrule: True
+    conda:
+        "../envs/base.yaml"
+    params:
+        dataset="{dataset}",
+        features=setting("features"),
+        version=STEPS["write_plan"],
+    script:
+        "../scripts/write_plan.py"

@@ -1,7 +1,9 @@
 """The configuration, validated and complete; what is worth a test lies in scripts/talkset/config.py.
 
-REQUIRED INPUTS   config   merged by Snakemake from config/config.yaml, --configfile and --config
-OUTPUTS           CONFIG, and in it DATASETS: the complete settings of every dataset to build
+REQUIRED INPUTS   config   merged by Snakemake from config/config.yaml, config/models.yaml, --configfile and --config
+OUTPUTS           CONFIG, and in it DATASETS: the complete settings of every dataset to build;
+                  CORRECTED: the datasets whose sound is shifted to the lips;
+                  FETCHED_MODELS: those that a rule fetches
 """
 
 import functools
@@ -11,7 +13,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from talkset import config as configuration
-from talkset import names, paths, registry, shards
+from talkset import models, names, paths, registry, shards
 from talkset.faults import ToolFault
 from talkset.versions import STEPS
 
@@ -24,6 +26,12 @@ except ToolFault as fault:
     raise WorkflowError(str(fault))
 
 DATASETS = CONFIG["datasets"]
+CORRECTED = [name for name, settings in DATASETS.items() if settings["sync"]["correct"]]
+FETCHED_MODELS = {
+    name: settings
+    for name, settings in CONFIG["models"].items()
+    if settings["path"] is None and not settings["gated"]
+}
 
 
 wildcard_constraints:

@@ -3,7 +3,8 @@
 REQUIRED INPUTS   results/{dataset}/shards/{shard}.tsv       annotated windows and enlargements
                   results/{dataset}/clips/{shard}.tar        spans at source quality
 OUTPUTS           results/{dataset}/tracks/{shard}.parquet   per frame and face: box, score, landmarks, head pose
-                  results/{dataset}/crops/{shard}.tar        per clip picture, sound and record, on one timeline
+                  results/{dataset}/crops/{shard}.tar        per clip picture, sound and record, on one timeline;
+                                                             where sync: correct is set, sync.smk makes these
 """
 
 
@@ -41,6 +42,8 @@ rule crop_clips:
         paths.log("crop_clips", "shard"),
     benchmark:
         paths.benchmark("crop_clips", "shard")
+    wildcard_constraints:
+        dataset=only(name for name in DATASETS if name not in CORRECTED),
     conda:
         "../envs/media.yaml"
     threads: 1

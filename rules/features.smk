@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   results/{dataset}/filtered/{shard}.tsv                       which clips are kept
                   results/{dataset}/{crops,tracks}/{shard}.*                   picture, sound, landmarks
+                  resources/models/{model}/*                                   or the user's folder
 OUTPUTS           results/{dataset}/features/{modality}/{shard}.safetensors    key {clip}/{array}
 """
 
@@ -14,6 +15,7 @@ for spec in plugin_specs("features"):
             filtered=paths.FILTERED_SHARD,
             crops=paths.CROPS,
             tracks=paths.TRACKS,
+            models=model_files("features", spec.name),
         output:
             features=paths.FEATURES.replace("{modality}", spec.name),
         log:
@@ -30,6 +32,7 @@ for spec in plugin_specs("features"):
         params:
             modality=spec.name,
             options=setting("features", spec.name),
+            weights=model_facts("features", spec.name),
             version=[STEPS["extract_feature"], spec.version],
         script:
             "../scripts/extract_feature.py"

@@ -59,6 +59,11 @@ def kept(template, stage):
     return template if CONFIG["keep"][stage] else temp(template)
 
 
+def only(datasets):
+    """A wildcard's constraint: one of these datasets; where there are none it matches nothing."""
+    return "|".join(datasets) or "(?!)"
+
+
 def plugin_specs(kind):
     """What the plug-ins of a kind tell of themselves, for those that some dataset to build asks for, in a fixed order."""
     used = sorted({name for settings in DATASETS.values() for name in settings[kind]})
@@ -72,6 +77,59 @@ def plugin_names(kind):
         return list(DATASETS[wildcards.dataset][kind])
 
     return names_of
+
+
+def plugin_models(kind, name, dataset):
+    """The models that a plug-in's options name: what is known of them by option, and their files (dates count or not)."""
+    try:
+        known = models.wanted(
+            CONFIG["models"],
+            registry.load(kind, name).SPEC.models,
+            DATASETS[dataset][kind][name],
+        )
+        return known, [
+            models.input_files(entry["name"], CONFIG["models"][entry["name"]])
+            for entry in known.values()
+        ]
+    except ToolFault as fault:
+        raise WorkflowError(str(fault))
+
+
+def model_files(kind, name):
+    """An input function: every file of a plug-in's models."""
+
+    def files(wildcards):
+        _, found = plugin_models(kind, name, wildcards.dataset)
+        return [
+            file for steady, dated in found for file in [*map(ancient, steady), *dated]
+        ]
+
+    return files
+
+
+def model_facts(kind, name):
+    """A params function: what is known of a plug-in's models before they are fetched."""
+
+    def facts(wildcards):
+        known, _ = plugin_models(kind, name, wildcards.dataset)
+        return known
+
+    return facts
+
+
+def needed_models(wildcards):
+    """Every file of every model that the datasets to build need."""
+    return sorted(
+        {
+            file
+            for dataset, settings in DATASETS.items()
+            for kind in ("scores", "features")
+            for name in settings[kind]
+            for parts in plugin_models(kind, name, dataset)[1]
+            for part in parts
+            for file in part
+        }
+    )
 
 
 def annotation_files(wildcards):

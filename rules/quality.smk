@@ -1,6 +1,7 @@
 """Scores of every clip, and the verdict that follows from scores and thresholds alone.
 
 REQUIRED INPUTS   results/{dataset}/{clips,tracks,crops}/{shard}.*
+                  resources/models/{model}/*                      or the user's folder
 OUTPUTS           results/{dataset}/scores/{score}/{shard}.tsv   scores that need a model of their own, one rule each
                   results/{dataset}/quality/{shard}.tsv          every score of every clip; drops nothing
                   results/{dataset}/filtered/{shard}.tsv         verdict, reasons, sampling weight
@@ -15,6 +16,7 @@ for spec in plugin_specs("scores"):
         input:
             crops=paths.CROPS,
             tracks=paths.TRACKS,
+            models=model_files("scores", spec.name),
         output:
             scores=paths.SCORES.replace("{score}", spec.name),
         log:
@@ -31,6 +33,7 @@ for spec in plugin_specs("scores"):
         params:
             score=spec.name,
             options=setting("scores", spec.name),
+            weights=model_facts("scores", spec.name),
             version=[STEPS["score_clips"], spec.version],
         script:
             "../scripts/score_clips.py"

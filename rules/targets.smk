@@ -11,6 +11,21 @@ rule tables:
     localrule: True
 
 
+# Without an output of its own: it shows the plans each time.
+rule plan:
+    input:
+        in_datasets(paths.PLAN),
+    localrule: True
+    shell:
+        "cat {input:q}"
+
+
+rule models:
+    input:
+        needed_models,
+    localrule: True
+
+
 rule raw:
     input:
         raw_records,

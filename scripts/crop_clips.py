@@ -19,8 +19,8 @@ def main(shard_list: Path, clips: Path, tracks: Path, crops: Path, *, settings: 
     `window` (x0, y0, x1, y1 in pixels of the upright source), `window_px` (its side), `face` (the track followed, -1 =
     none), `source_pts` (stamp in the clip file of the picture in each of the T slots), `source` (of the picture),
     `color` (of the crop), `sound` (of the source; `null` if there is none), `missing_s` (annotated seconds after the
-    end of the picture), `sound_missing_s` (seconds of the crop for which the source has no sound) and `pcm_sha256` (of
-    the samples).
+    end of the picture), `sound_missing_s` (seconds of the crop for which the source has no sound), `pcm_sha256` (of the
+    samples) and `sync` (`null`: the sound is where the source has it; `correct_sync` says here what it changed).
 
     Args:
         shard_list: clip table rows of the shard.
@@ -89,6 +89,7 @@ def _crop(
         "missing_s": cut["missing_s"],
         "sound_missing_s": heard["missing_s"],
         "pcm_sha256": heard["sha256"],
+        "sync": None,
     }, made
 
 

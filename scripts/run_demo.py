@@ -1,4 +1,4 @@
-"""Build the bundled demo from end to end: render its sources, serve them on loopback, run the workflow, tell the ends.
+"""Build the bundled demo from end to end: render its sources, make tiny models, serve, run the workflow, tell the ends.
 
 The workflow is the ordinary one (`snakemake --configfile config/demo.yaml`); only the web site is replaced by a server
 of our own, which yt-dlp reaches through `http_proxy`, so that the lists name no port.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from talkset.demo import render, server
+from talkset.demo import models, render, server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = Path("resources/demo")
@@ -22,16 +22,12 @@ RESULTS = Path("results/demo")
 def main(arguments: list[str]) -> int:
     """Run the demo in the current folder; `arguments` go to Snakemake. Returns its exit status."""
     render.render(SOURCES)
+    models.make(SOURCES / "models")
+    # Jobs this small are imports for the most part, by one thread whatever a rule asks for.
+    cores = 2 * (os.cpu_count() or 1)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
-        *(
-            "--configfile",
-            str(REPOSITORY / "config" / "demo.yaml"),
-            "--cores",
-            str(os.cpu_count() or 1),
-            "--quiet",
-            "rules",
-        ),
+        *("--configfile", str(REPOSITORY / "config" / "demo.yaml"), "--cores", str(cores), "--quiet", "rules"),
         *arguments,
     ]
     with server.serve(SOURCES) as url:

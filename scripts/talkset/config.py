@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 
-from talkset import registry, verdict
+from talkset import models, registry, verdict
 from talkset.faults import ToolFault
 
 # Sections that a dataset's entry may override, key by key.
-SECTIONS = ("download", "track", "crop", "quality", "filter", "scores", "features")
+SECTIONS = ("download", "track", "crop", "sync", "quality", "filter", "scores", "features")
 
 
 def resolve(given: dict, schema: dict) -> dict:
@@ -23,8 +23,8 @@ def resolve(given: dict, schema: dict) -> dict:
         schema: JSON schema (draft 2020-12) with a `default` for every key that may be left out.
 
     Returns:
-        The configuration with each dataset's entry complete: `annotations`, `raw`, `adapter`, `shard_size`, `options`
-        and all of `SECTIONS` with the dataset's own values laid over the general ones.
+        The configuration with each model's entry complete, and each dataset's: `annotations`, `raw`, `adapter`,
+        `shard_size`, `options` and all of `SECTIONS` with the dataset's own values laid over the general ones.
 
     Raises:
         ToolFault: names each wrong key or value, where it stands and what is allowed there.
@@ -35,6 +35,7 @@ def resolve(given: dict, schema: dict) -> dict:
     if errors:
         raise ToolFault("config: " + "; ".join(_sentence(error) for error in errors))
     config = _fill(schema, copy.deepcopy(given), schema)
+    models.check(config["models"])
     unknown = [name for name in config["build"] if name not in config["datasets"]]
     if unknown:
         raise ToolFault(f"config: build: {unknown[0]!r} is not under datasets (there: {sorted(config['datasets'])})")
@@ -64,6 +65,16 @@ def _dataset(name: str, entry: dict, config: dict, schema: dict) -> dict:
             for plugin, options in whole[kind].items()
             if options is not None
         }
+        for plugin, options in whole[kind].items():
+            for key in registry.load(kind, plugin).SPEC.models:
+                if options[key] is not None and options[key] not in config["models"]:
+                    known = ", ".join(sorted(config["models"])) or "none"
+                    raise ToolFault(f"config: {kind}: {plugin}: {key}: {options[key]!r} is no model (known: {known})")
+    if whole["sync"]["correct"] and "sync" not in whole["scores"]:
+        raise ToolFault(
+            f"config: datasets: {name}: sync: correct is true, but nothing measures the offset; "
+            "add sync: {} to its scores, or set correct: false"
+        )
     return whole
 
 
@@ -92,11 +103,14 @@ def _fill(schema: dict, value, root: dict):
             target = target[part]
         schema = target
     if isinstance(value, dict):
-        for key, sub in schema.get("properties", {}).items():
+        named, others = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, sub in named.items():
             if key not in value and "default" in sub:
                 value[key] = copy.deepcopy(sub["default"])
             if key in value:
                 value[key] = _fill(sub, value[key], root)
+        if isinstance(others, dict):
+            value |= {key: _fill(others, value[key], root) for key in value if key not in named}
     return value
 
 

@@ -366,12 +366,14 @@ class FaceFinder:
     def _followed(self, picture: Planes, face: Face) -> Face | None:
         square = face.square
         landmarks, presence = self._mesh.find(picture, square)
-        if landmarks is not None and square.off(around(landmarks)) > FAR:
-            square = around(landmarks)
+        target = None if landmarks is None else around(landmarks)
+        if target is not None and square.off(target) > FAR:
+            square = target
             landmarks, presence = self._mesh.find(picture, square)
-        if landmarks is None or presence < SURE:
+            target = None if landmarks is None else around(landmarks)
+        if target is None or presence < SURE:
             return None
-        return _meshed(landmarks, presence, square.towards(around(landmarks)), face.misses)
+        return _meshed(landmarks, presence, square.towards(target), face.misses)
 
     def _look(self, picture: Planes, followed: list[Face], due: bool) -> list[Face]:
         height, width = picture[0].shape

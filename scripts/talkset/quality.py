@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from scenedetect import ContentDetector, FrameTimecode
 
+from talkset.blur import sharpness
 from talkset.registry import Column
 
 # Landmarks of mediapipe's face mesh: middle of the inner edge of both lips; outer and inner corner of both eyes.
@@ -173,22 +174,3 @@ def pictures(frames: Iterable[np.ndarray], boxes: np.ndarray, fps: float, settin
             blur = sharpness(frame, boxes[index], settings["blur_size"])
             blurs.extend([] if blur is None else [blur])
     return {"scene_cuts": cuts, "blur": float(np.median(blurs)) if blurs else None}
-
-
-def sharpness(frame: np.ndarray, box: np.ndarray, size: int) -> float | None:
-    """Variance of the Laplacian of one face, see `blur` in `SCORES`; `None` if the box holds no pixel.
-
-    The measure is that of J. L. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000. The
-    fixed size makes it comparable between faces that are large and small in the crop.
-    """
-    if np.isnan(box).any():
-        return None
-    x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
-    x1, y1 = np.ceil(box[2:]).astype(int)
-    face = frame[y0 : max(y1, 0), x0 : max(x1, 0)]
-    if not face.size:
-        return None
-    grey = cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)
-    shrinks = min(grey.shape) > size
-    grey = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())

@@ -7,8 +7,16 @@ datasets  `SPEC: DatasetSpec`
           `annotation_files(options) -> tuple[str, ...]`: the annotation files needed with these options
           `clips(files, options, dataset) -> Iterator[dict]`: clip table rows; `files` maps a file name to its `Path`
           `import_names(row) -> list[str]`: file names without ending under which the row's video may be handed in
-features  `SPEC: FeatureSpec`, `load(options) -> model`, `extract(model, clip, options) -> dict[str, np.ndarray]`
-scores    `SPEC: ScoreSpec`, `load(options) -> model`, `score(model, clip, options) -> dict`
+features  `SPEC: FeatureSpec`
+          `load(options, models) -> model`: once a job; `models` holds a `talkset.models.Model` by option key, for each
+          key in `SPEC.models`
+          `extract(model, clips, options) -> Iterator[tuple[CropClip, dict[str, np.ndarray] | ClipFault]]`: one result
+          for each `talkset.clipdata.CropClip` of the iterator `clips`, in its order
+          `describe(model, options) -> dict`, may be left out: what the file's metadata say besides (text or JSON)
+scores    `SPEC: ScoreSpec`, `load(options, models) -> model`
+          `score(model, clips, options) -> Iterator[tuple[CropClip, dict | ClipFault]]`: as `extract`, with a value for
+          each of `SPEC.columns`
+`talkset.perclip` and `talkset.inference` make these iterators.
 """
 
 from __future__ import annotations
@@ -58,10 +66,13 @@ class ArraySpec:
 
     Attributes:
         name: the part of the key after `{clip}/`.
-        dtype: numpy name, e.g. `float32`.
-        shape: as text; `T` is the clip's number of frames, e.g. `[T,478,3]` or `[2T,768]`.
+        dtype: numpy name, e.g. `float32`; or several, `float16|float32`, of which the option `dtype` names one.
+        shape: as text; `T` is the clip's number of frames, any other name any length, e.g. `[T,478,3]`, `[2T,768]` or
+            `[N,D]`.
         unit: of the values, e.g. `pixel of the crop`.
         description: one line: what it is and, for time axes, its rate.
+        usual: the shape with the default options where `shape` leaves lengths open, e.g. `[4,1024]`; what the size on
+            disk is estimated from.
     """
 
     name: str
@@ -69,6 +80,7 @@ class ArraySpec:
     shape: str
     unit: str
     description: str
+    usual: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,9 @@ class FeatureSpec:
         threads: CPU threads a job uses.
         mem_mb: memory a job needs, MB.
         gpus: GPUs a job needs.
-        arrays: what `extract` returns.
+        arrays: what `extract` gives for a clip.
         options: JSON schema of the options; closed, every key with `description` and `default`.
-        model: id of the model that makes the arrays; empty: none.
-        revision: the model's pinned revision.
+        models: the options whose value is the name of a model in config/models.yaml.
     """
 
     name: str
@@ -98,8 +109,7 @@ class FeatureSpec:
     gpus: int
     arrays: tuple[ArraySpec, ...]
     options: dict = field(default_factory=no_options)
-    model: str = ""
-    revision: str = ""
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,8 +139,9 @@ class ScoreSpec:
         threads: CPU threads a job uses.
         mem_mb: memory a job needs, MB.
         gpus: GPUs a job needs.
-        columns: what `score` returns.
+        columns: what `score` gives for a clip.
         options: JSON schema of the options; closed, every key with `description` and `default`.
+        models: the options whose value is the name of a model in config/models.yaml.
     """
 
     name: str
@@ -142,6 +153,7 @@ class ScoreSpec:
     gpus: int
     columns: tuple[Column, ...]
     options: dict = field(default_factory=no_options)
+    models: tuple[str, ...] = ()
 
 
 # What a plug-in of each kind must hold: the class of its SPEC, and its functions.

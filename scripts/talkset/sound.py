@@ -27,7 +27,14 @@ WEIGHTS = {"FL": 0.7071, "FR": 0.7071, "FC": 1.0, "BL": 0.5, "BR": 0.5, "SL": 0.
            "FLC": 0.7071, "FRC": 0.7071}  # fmt: skip
 
 
-def write_wav(path: Path, file: str | Path | BinaryIO, record: dict, count: int, fps: int = timeline.FPS) -> dict:
+def write_wav(
+    path: Path,
+    file: str | Path | BinaryIO,
+    record: dict,
+    count: int,
+    fps: int = timeline.FPS,
+    delay: Fraction = Fraction(0),
+) -> dict:
     """Write a clip's sound as 16 kHz mono 16 bit PCM, `count * 16000 / fps` samples from the annotated start on.
 
     One or two channels are averaged; more are mixed by `WEIGHTS`. Resampling is linear-phase, so nothing is delayed.
@@ -36,11 +43,12 @@ def write_wav(path: Path, file: str | Path | BinaryIO, record: dict, count: int,
     Args:
         file: the clip, as `cut_clips` wrote it; `record`: its record.
         fps: divides 16000.
+        delay: seconds by which all sound is put later than the source has it; below 0: earlier.
 
     Returns:
         `samples`, `missing_s` (seconds of silence put in) and `sha256` of the samples as little-endian 16 bit.
     """
-    begin, length = Fraction(record["start"]) - Fraction(record["zero"]), Fraction(count, fps)
+    begin, length = Fraction(record["start"]) - Fraction(record["zero"]) - delay, Fraction(count, fps)
     samples = count * RATE // fps
     digest, done = hashlib.sha256(), 0
     lost = [Fraction(0)]

@@ -13,7 +13,8 @@ from talkset import config as configuration
 from talkset.faults import ToolFault
 
 SCHEMA = yaml.safe_load((REPOSITORY / "config" / "schema" / "config.schema.yaml").read_text())
-SHIPPED = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+MODELS = yaml.safe_load((REPOSITORY / "config" / "models.yaml").read_text())
+SHIPPED = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text()) | MODELS
 
 
 def objects(schema, where="top"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+import yaml
 from workspace import REPOSITORY
 
-from talkset import faults, paths, quality, registry
+from talkset import faults, models, paths, quality, registry
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SETTINGS = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,25 @@ def test_every_dataset_s_licence_is_in_the_readme():
         assert f"| {spec.title} | {spec.licence} | {spec.access} |" in README
 
 
+def test_every_model_is_in_the_settings():
+    catalogue = yaml.safe_load((REPOSITORY / "config" / "models.yaml").read_text(encoding="utf-8"))["models"]
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \| (.+) \| (.+) \| (.+) \|$", SETTINGS.split("## Models")[1], re.MULTILINE)
+    assert rows == [
+        (
+            name,
+            about["use"],
+            about["licence"],
+            models.source({"repo": None, "url": None} | about) or "by registration",
+            size([file["size"] for file in about["files"].values()]),
+        )
+        for name, about in catalogue.items()
+    ]
+
+
+def size(parts: list[int | None]) -> str:
+    return "?" if None in parts else f"{sum(parts) / 1e6:.0f} MB"
+
+
 def test_every_artifact_is_in_the_readme():
     for name in (
         "CLIP_TABLE",
@@ -53,6 +73,6 @@ def test_files_and_commands_that_the_readme_names_exist():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
     for path in re.findall(
         r"\]\(([\w./-]+)\)",
-        README + SETTINGS.replace("(config.yaml", "(config/config.yaml").replace("(schema/", "(config/schema/"),
+        README + re.sub(r"\((config\.yaml|models\.yaml|schema/)", r"(config/\1", SETTINGS),
     ):
         assert (REPOSITORY / path).exists(), path

@@ -17,6 +17,7 @@ PACKAGE = {
     "google": "mediapipe",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "silero_vad": "silero-vad",
+    "yaml": "pyyaml",
     "yt_dlp": "yt-dlp",
     "yt_dlp_ejs": "yt-dlp-ejs",
 }
@@ -37,7 +38,10 @@ def imports(path: Path) -> set[str]:
 def packages(env: Path) -> set[str]:
     found = set()
     for item in yaml.safe_load(env.read_text())["dependencies"]:
-        found |= {line.split("=")[0] for line in (item["pip"] if isinstance(item, dict) else [item])}
+        # A headless OpenCV is the same package without windows.
+        found |= {
+            line.split("=")[0].removesuffix("-headless") for line in (item["pip"] if isinstance(item, dict) else [item])
+        }
     return found
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 
 import pytest
+import yaml
 from modules import SCRIPTS, closure
 from workspace import REPOSITORY
 
-from talkset import registry
+from talkset import featurestore, registry
 
 PLUGINS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 
@@ -35,6 +37,37 @@ def test_spec_is_complete(kind, name):
         assert described and all(item.description for item in described)
 
 
+OF_SHARDS = [(kind, name) for kind, name in PLUGINS if kind != "datasets"]
+
+
+@pytest.mark.parametrize(("kind", "name"), OF_SHARDS)
+def test_models_are_options_that_name_one_of_the_catalogue(kind, name):
+    spec = registry.load(kind, name).SPEC
+    catalogue = yaml.safe_load((REPOSITORY / "config" / "models.yaml").read_text(encoding="utf-8"))["models"]
+    for key in spec.models:
+        assert spec.options["properties"][key]["default"] in (None, *catalogue)
+    assert not spec.models or spec.gpus == 1, "a model runs on a GPU where there is one"
+
+
+@pytest.mark.parametrize(("kind", "name"), OF_SHARDS)
+def test_functions_take_what_the_driver_gives(kind, name):
+    plugin = registry.load(kind, name)
+    assert list(inspect.signature(plugin.load).parameters) == ["options", "models"]
+    of_shard = plugin.extract if kind == "features" else plugin.score
+    assert [*inspect.signature(of_shard).parameters][1:] == ["clips", "options"]
+    if hasattr(plugin, "describe"):
+        assert [*inspect.signature(plugin.describe).parameters][1:] == ["options"]
+
+
+@pytest.mark.parametrize("name", registry.names("features"))
+def test_arrays_have_a_type_that_can_be_stored_and_chosen(name):
+    spec = registry.load("features", name).SPEC
+    for array in spec.arrays:
+        types = array.dtype.split("|")
+        assert set(types) <= set(featurestore.DTYPES), array.name
+        assert len(types) == 1 or set(spec.options["properties"]["dtype"]["enum"]) == set(types), array.name
+
+
 def top_level_imports(path):
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
@@ -51,7 +84,9 @@ def test_plugins_import_only_the_standard_library_at_the_top(path):
     assert not foreign, f"{path.name}: import {foreign} inside the functions; the Snakefile reads SPEC in every job"
 
 
-@pytest.mark.parametrize("module", ["config", "registry", "verdict", "shards", "names", "paths", "versions", "faults"])
+@pytest.mark.parametrize(
+    "module", ["config", "models", "registry", "verdict", "shards", "names", "paths", "versions", "faults"]
+)
 def test_what_the_snakefile_imports_is_light(module):
     for file in closure(SCRIPTS / "talkset" / f"{module}.py"):
         foreign = set(top_level_imports(file)) - set(sys.stdlib_module_names) - {"talkset"}

@@ -7,9 +7,11 @@ import inspect
 import re
 from pathlib import Path
 
+import yaml
+from modules import SCRIPTS, closure
 from workspace import REPOSITORY
 
-from talkset import paths
+from talkset import models, paths, registry
 from talkset.versions import STEPS
 
 
@@ -57,7 +59,8 @@ def test_params_are_keyword_only(rules):
 def test_every_scripted_rule_has_log_env_and_version(rules):
     for name, rule in scripted(rules).items():
         assert len(rule.log) == 1, name
-        assert plain(rule.log[0]).startswith(f"logs/{{dataset}}/{name}/"), f"{name} logs to {rule.log[0]}"
+        folder = "{dataset}" if "dataset" in rule.wildcard_names else "models"
+        assert plain(rule.log[0]).startswith(f"logs/{folder}/{name}/"), f"{name} logs to {rule.log[0]}"
         assert rule.conda_env, f"{name} has no conda env"
         assert rule.params.get("version"), name
         assert script_name(rule) in STEPS, f"{name}: no version in talkset.versions.STEPS"
@@ -70,14 +73,35 @@ def test_every_submitted_rule_states_its_resources_and_is_measured(rules):
             assert plain(rule.benchmark).startswith(f"benchmarks/{{dataset}}/{name}/"), name
 
 
+ONLINE = re.compile(r"^\s*(from|import) (urllib\.request|http\.client|requests|yt_dlp|huggingface_hub)\b", re.MULTILINE)
+
+
+def reaches_network(path: Path) -> bool:
+    """Whether a script or plug-in, or a module of ours that it imports, can reach the network."""
+    return any(ONLINE.search(file.read_text(encoding="utf-8")) for file in closure(path))
+
+
 def test_only_acquisition_touches_the_network_and_is_local(rules):
-    online = {"fetch_annotation", "download_video", "import_video"}
-    for name in online:
-        assert is_local(rules[name]), name
-    for script in (REPOSITORY / "scripts").glob("*.py"):
-        if script.stem not in {"fetch_annotation", "download_video", "bootstrap", "run_demo"}:
-            text = script.read_text(encoding="utf-8")
-            assert not re.search(r"^(from|import) (urllib|requests|yt_dlp|http)", text, re.MULTILINE), script.name
+    found = set()
+    for name, rule in scripted(rules).items():
+        if reaches_network(SCRIPTS / Path(rule.script).name):
+            found.add(script_name(rule))
+            assert is_local(rule), f"{name} can reach the network and would be submitted"
+    assert found == {"fetch_annotation", "fetch_model", "download_video", "import_video"}
+    for kind in ("features", "scores"):
+        for name in registry.names(kind):
+            assert not reaches_network(SCRIPTS / "talkset" / kind / f"{name}.py"), f"{kind}/{name}"
+
+
+def test_every_model_that_can_be_fetched_has_a_rule(rules):
+    catalogue = yaml.safe_load((REPOSITORY / "config" / "models.yaml").read_text())["models"]
+    fetched = {name: about for name, about in catalogue.items() if "gated" not in about}
+    assert len(fetched) >= 10
+    for name, about in fetched.items():
+        rule = rules[f"fetch_{models.identifier(name)}"]
+        assert list(rule.output.files) == [paths.MODEL.format(model=name, file=file) for file in about["files"]]
+        assert rule.output.record == paths.MODEL_RECORD.format(model=name)
+    assert sum(name.startswith("fetch_") for name in rules) == len(fetched) + 1
 
 
 def test_every_script_belongs_to_a_rule(rules):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import fetch_annotation
+from talkset.acquire import http
 from talkset.faults import ToolFault
 
 CONTENT = b"Radio1.mp4 00:20-01:35\n" * 9000
@@ -33,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(fetch_annotation, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(http, "PAUSES", (0.0, 0.0))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
@@ -105,12 +106,10 @@ def test_address_of_another_kind_is_refused(tmp_path, url):
 
 def test_fault_of_our_own_disk_is_not_blamed_on_the_network(server, tmp_path, monkeypatch):
     def full(path, mode):
-        handle = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-        path.touch()
-        return handle
+        return open("/dev/full", mode)
 
     server.answers = [200]
-    monkeypatch.setattr(fetch_annotation, "open", full, raising=False)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(http, "open", full, raising=False)
+    with pytest.raises(ToolFault, match="the disk of .* is full"):
         fetch(tmp_path, server.url)
     assert server.asked == 1

@@ -91,7 +91,7 @@ def test_an_unknown_end_is_a_fault():
 
 
 def test_feature_header(tmp_path):
-    with featurestore.Writer(tmp_path / "a.safetensors", {"modality": "mel"}) as store:
+    with featurestore.Writer(tmp_path / "a.safetensors", {"modality": "mel"}, ["a.b", "c"]) as store:
         store.add("a.b", {"mel": np.zeros((8, 80), np.float32), "more": np.zeros(3, np.float32)})
         store.miss("c", "no sound")
     assert ledger.feature_header(tmp_path / "a.safetensors") == ({"a.b"}, {"c": "no sound"})

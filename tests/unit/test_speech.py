@@ -18,7 +18,7 @@ OPTIONS = {name: option["default"] for name, option in speech.SPEC.options["prop
 
 @pytest.fixture(scope="module")
 def model():
-    return speech.load(OPTIONS)
+    return speech.load(OPTIONS, {})
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def words() -> np.ndarray:
 
 
 def score(model, samples: np.ndarray | None) -> dict:
-    found = speech.score(model, SimpleNamespace(pcm=lambda: samples), OPTIONS)
+    [(_, found)] = speech.score(model, iter([SimpleNamespace(pcm=lambda: samples)]), OPTIONS)
     assert set(found) == {column.name for column in speech.SPEC.columns}
     return found
 

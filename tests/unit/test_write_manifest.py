@@ -16,7 +16,7 @@ FILTERED = ("clip", "status", "stage", "keep", "weight", "reasons", "duration_s"
 
 def feature(folder: Path, modality: str, shard: str, clips: str, missing: dict[str, str] | None = None) -> Path:
     path = folder / "features" / modality / f"{shard}.safetensors"
-    with featurestore.Writer(path, {"modality": modality}) as store:
+    with featurestore.Writer(path, {"modality": modality}, [*clips, *(missing or {})]) as store:
         for clip in clips:
             store.add(clip, {"x": np.zeros(2, np.float32)})
         for clip, reason in (missing or {}).items():

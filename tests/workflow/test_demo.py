@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import wave
 from fractions import Fraction
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from talkset import faults, shardtar, tables
+import extract_feature
+from talkset import faults, featurestore, shardtar, tables
 from talkset.demo import barcode
 
 
@@ -34,7 +36,7 @@ def test_clips_in_are_rows_out_at_every_stage(demo):
         "filtered/*.tsv",
         "filtered.tsv",
         "manifest.tsv",
-        "scores/speech/*.tsv",
+        *(f"scores/{score}/*.tsv" for score in ("speech", "sync", "occlusion", "agreement")),
     ):
         found = [row["clip"] for path in demo.results().glob(stage) for row in tables.rows(path)]
         assert sorted(found) == sorted(listed), stage
@@ -141,26 +143,52 @@ def click_position(pcm: np.ndarray, near: float) -> float:
     return (lower + (envelope * np.arange(len(part))).sum() / envelope.sum()) / 16000
 
 
-def test_features_have_the_promised_rows(demo):
-    from safetensors import safe_open
+# Rows a frame of the arrays that have a time axis; the shapes with the tiny models of the demo.
+SHAPES = {
+    "landmarks": {"landmarks": "[T,478,3]", "pose": "[T,3]"},
+    "mel": {"mel": "[4T,80]"},
+    "video_latents": {"latents": "[T,4,64,64]", "frames": "[2]"},
+    "struct_latents": {"struct": "[T,128]", "side": "[T,5]"},
+    "audio_features": {"audio": "[2T,D]"},
+    "flame_params": {"flame": "[T,159]", "crop": "[T,3]"},
+    "ref_features": {"ref": "[4,D]", "patches": "[4,0,C]", "frames": "[4]"},
+}
 
+
+def test_features_have_the_promised_rows(demo):
     frames = {record["clip"]: record["frames"] for _, record in crops(demo)}
     kept = {row["clip"] for row in tables.rows(demo.results("filtered.tsv")) if row["keep"] == "1"}
-    seen = {"landmarks": set(), "mel": set()}
-    for modality in seen:
+    assert {path.name for path in demo.results("features").iterdir()} == set(SHAPES)
+    for modality, shapes in SHAPES.items():
+        seen = set()
         for path in demo.results("features", modality).glob("*.safetensors"):
-            with safe_open(path, "numpy") as arrays:
-                missing = json.loads(arrays.metadata()["missing"])
-                for key in arrays.keys():  # noqa: SIM118 (not a dict)
-                    clip, array = key.rsplit("/", 1)
-                    seen[modality].add(clip)
-                    shape = arrays.get_slice(key).get_shape()
-                    if array == "landmarks":
-                        assert shape == [frames[clip], 478, 3]
-                    if array == "mel":
-                        assert shape == [4 * frames[clip], 80]
-                seen[modality] |= set(missing)
-        assert seen[modality] == kept
+            said = featurestore.metadata(path)
+            seen |= {*said["clips"], *said["missing"]}
+            assert set(said["missing"].values()) <= {"no sound"}
+            for clip in said["clips"]:
+                found = featurestore.arrays(path, clip)
+                assert set(found) == set(shapes)
+                for name, array in found.items():
+                    assert extract_feature.fits(array.shape, shapes[name], frames[clip]), (clip, name, array.shape)
+                    if modality != "landmarks":
+                        assert np.isfinite(array).all(), (clip, name)
+        assert seen == kept, modality
+
+
+def test_nothing_made_by_random_weights_can_be_taken_for_real(demo):
+    output = (demo.folder / "output.txt").read_text()
+    for modality in set(SHAPES) - {"landmarks", "mel"}:
+        for path in demo.results("features", modality).glob("*.safetensors"):
+            said = featurestore.metadata(path)
+            assert said["weights"] == "random-tiny"
+            assert all(model["id"].startswith("random-tiny/") for model in said["models"].values())
+        assert re.search(rf"{modality}: .*random-tiny", output), modality
+    for score in ("sync", "occlusion", "agreement"):
+        for path in demo.results("scores", score).glob("*.tsv"):
+            for row in tables.rows(path):
+                assert row[f"{score}_weights"] == ("random-tiny" if row["status"] == "ok" else "")
+    for row in tables.rows(demo.results("filtered.tsv")):
+        assert "sync:" not in row["reasons"] and "occluded:" not in row["reasons"]
 
 
 def test_export_and_pictures_are_there(demo):

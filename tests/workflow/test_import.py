@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import pytest
 import yaml
 from workspace import REPOSITORY, Work
 
-from talkset import tables
+from talkset import featurestore, tables
+from talkset.demo import models
 
 VIDEOS = REPOSITORY.parent / "shared" / "data" / "videos"
 
@@ -52,8 +54,12 @@ def imported(tmp_path_factory) -> Work:
         "options": {"subsets": ["RD"]},
         "exports": ["hdtf"],
     }
+    # The demo's config with its random-tiny models, so with all modalities; the dataset is another.
     config = folder / "my.yaml"
-    config.write_text(yaml.safe_dump({"build": ["demo"], "datasets": {"demo": entry}}))
+    demo = yaml.safe_load((REPOSITORY / "config" / "demo.yaml").read_text())
+    entry |= {section: demo["datasets"]["demo"][section] for section in ("scores", "features", "filter")}
+    config.write_text(yaml.safe_dump(demo | {"datasets": {"demo": entry}}))
+    models.make(folder / "resources" / "demo" / "models")
     work = Work(folder, config)
     run = work.snakemake()
     assert run.status == 0, run.output[-3000:]
@@ -74,6 +80,28 @@ def test_the_full_body_shot_keeps_its_face(imported):
     speaker = scores["RD_Speaker_000"]
     assert float(speaker["lost_share"]) < 0.05
     assert float(speaker["speech_share"]) > 0.5
+
+
+def test_all_modalities_of_every_kept_clip_are_there(imported):
+    """With weights that are random and tiny, from the code that loads the published ones."""
+    names = ("landmarks", "mel", "video_latents", "struct_latents", "audio_features", "flame_params", "ref_features")
+    for modality in names:
+        clips, missing = set(), {}
+        for path in imported.results("features", modality).glob("*.safetensors"):
+            said = featurestore.metadata(path)
+            clips |= set(said["clips"])
+            missing |= said["missing"]
+        without = {"RD_Silent_000": "no sound"} if modality in ("mel", "audio_features") else {}
+        assert missing == without, modality
+        assert clips == {"RD_Speaker_000", "RD_Portrait_000", "RD_Silent_000", "RD_Scene_000"} - set(without), modality
+
+
+def test_model_scores_have_values(imported):
+    scores = {row["clip"]: row for path in imported.results("quality").glob("*.tsv") for row in tables.rows(path)}
+    for clip in ("RD_Speaker_000", "RD_Portrait_000", "RD_Scene_000"):
+        for column in ("sync_offset", "sync_confidence", "occlusion", "agreement_pose_p95", "parted_share"):
+            assert math.isfinite(float(scores[clip][column])), (clip, column)
+    assert scores["RD_Silent_000"]["sync_offset"] == ""
 
 
 def test_the_users_files_are_untouched(imported):

@@ -7,6 +7,7 @@ track rate) they are interpolated linearly in time.
 
 from __future__ import annotations
 
+from talkset import perclip
 from talkset.faults import ClipFault
 from talkset.registry import ArraySpec, FeatureSpec
 
@@ -38,11 +39,16 @@ SPEC = FeatureSpec(
 )
 
 
-def load(options: dict) -> None:
+def load(options: dict, models: dict) -> None:
     """Nothing to load: the face track holds all that is needed."""
 
 
-def extract(model: None, clip, options: dict) -> dict:
+def extract(model: None, clips, options: dict):
+    """Yield every clip with its `landmarks` and `pose`, or with the reason why it has none."""
+    return perclip.by_clip(clips, of_clip)
+
+
+def of_clip(clip) -> dict:
     """One clip's `landmarks` and `pose`.
 
     Raises:

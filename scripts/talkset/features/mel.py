@@ -10,6 +10,7 @@ bands of equal area. Samples are -1 to 1.
 
 from __future__ import annotations
 
+from talkset import perclip
 from talkset.faults import ClipFault, ToolFault
 from talkset.registry import ArraySpec, FeatureSpec
 from talkset.timeline import RATE
@@ -90,7 +91,7 @@ SPEC = FeatureSpec(
 )
 
 
-def load(options: dict):
+def load(options: dict, models: dict):
     """The mel filter bank, `[80, fft / 2 + 1]` float32.
 
     Raises:
@@ -108,7 +109,12 @@ def load(options: dict):
     return bank
 
 
-def extract(bank, clip, options: dict) -> dict:
+def extract(bank, clips, options: dict):
+    """Yield every clip with its `mel`, or with the reason why it has none."""
+    return perclip.by_clip(clips, lambda clip: of_clip(bank, clip, options))
+
+
+def of_clip(bank, clip, options: dict) -> dict:
     """One clip's `mel`.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talkset import perclip
 from talkset.faults import ToolFault
 from talkset.registry import Column, ScoreSpec
 from talkset.timeline import RATE
@@ -56,7 +57,7 @@ SPEC = ScoreSpec(
 )
 
 
-def load(options: dict):
+def load(options: dict, models: dict):
     """The Silero VAD model, on one CPU thread.
 
     Raises:
@@ -72,7 +73,12 @@ def load(options: dict):
         raise ToolFault(f"speech: silero-vad's own model does not load ({error}); install silero-vad again") from error
 
 
-def score(model, clip, options: dict) -> dict:
+def score(model, clips, options: dict):
+    """Yield every clip with the columns of `SPEC`."""
+    return perclip.by_clip(clips, lambda clip: of_clip(model, clip, options))
+
+
+def of_clip(model, clip, options: dict) -> dict:
     """The columns of `SPEC` for one clip; `None` where there is no value."""
     import numpy as np
 
