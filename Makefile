@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: env demo test bench style versions lock
+.PHONY: env demo test bench bench-features style versions lock
 
 env:
 	@$(PYTHON) scripts/bootstrap.py
@@ -17,6 +17,10 @@ test: env
 # CPU seconds per second of output against today's scripts and the bare limit.
 bench: env
 	@$(PY) tests/bench/bench_chain.py
+
+# Seconds to load, frames a second and waiting of every feature and score with a model, on a GPU if there is one.
+bench-features: env
+	@$(PY) tests/bench/bench_features.py
 
 style: env
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/snakefmt --check Snakefile rules

@@ -102,9 +102,12 @@ def settings_of(path: str) -> None:
 
     from talkset import config, files
 
-    schema = yaml.safe_load((REPOSITORY / "config" / "schema" / "config.schema.yaml").read_text(encoding="utf-8"))
+    schema, models = (
+        yaml.safe_load((REPOSITORY / "config" / name).read_text(encoding="utf-8"))
+        for name in ("schema/config.schema.yaml", "models.yaml")
+    )
     bench = {"adapter": "hdtf", "annotations": "not read here", "crop": {"way": "annotated"}}
-    given = {"build": ["bench"], "datasets": {"bench": bench}}
+    given = {"build": ["bench"], "datasets": {"bench": bench}} | models
     files.write_json(path, config.resolve(given, schema)["datasets"]["bench"])
 
 

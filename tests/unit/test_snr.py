@@ -19,7 +19,7 @@ PAUSE = 8000  # samples
 
 @pytest.fixture(scope="module")
 def model():
-    return speech.load(OPTIONS)
+    return speech.load(OPTIONS, {})
 
 
 @pytest.fixture(scope="module")
