@@ -2,7 +2,8 @@
 
 REQUIRED INPUTS   results/{dataset}/videos.tsv         id, URL and wanted height of every source video
                   config: datasets: {dataset}: raw     a folder to import from instead of downloading
-OUTPUTS           results/{dataset}/raw/{video}.mp4    the source as downloaded; empty where it cannot be had
+OUTPUTS           results/{dataset}/raw/{video}.mp4    the source as downloaded, or a link to the imported one (numbered pictures: put
+                                                       into one file as they are); empty where it cannot be had
                   results/{dataset}/raw/{video}.json   its record: status, reason, format, size, sha256, tool
 """
 
@@ -69,6 +70,7 @@ rule import_video:
         url=video_url,
         names=video_names,
         folder=setting("raw"),
+        rate=video_rate,
         version=STEPS["import_video"],
     script:
         "../scripts/import_video.py"

@@ -8,12 +8,14 @@ OUTPUTS           CONFIG, and in it DATASETS: the complete settings of every dat
 
 import functools
 import os
+import re
 
 import yaml
 from snakemake.exceptions import WorkflowError
 
 from talkset import config as configuration
-from talkset import models, names, paths, registry, shards
+from talkset import listing, models, names, paths, registry, shards
+from talkset.annotations import Oddities
 from talkset.faults import ToolFault
 from talkset.versions import STEPS
 

@@ -133,17 +133,22 @@ def needed_models(wildcards):
 
 
 def annotation_files(wildcards):
-    """The dataset's annotation files: in the user's own folder, or as fetched."""
+    """The dataset's annotation files: in the user's own folder, or as fetched; the listing of its media as made here."""
     settings = DATASETS[wildcards.dataset]
     files = registry.load("datasets", settings["adapter"]).annotation_files(
         settings["options"]
     )
-    if isinstance(settings["annotations"], str):
-        return [os.path.join(settings["annotations"], file) for file in files]
-    return [
-        paths.ANNOTATION.format(dataset=wildcards.dataset, annotation=file)
-        for file in files
-    ]
+    found = []
+    for file in files:
+        if file == listing.NAME:
+            found.append(paths.MEDIA_LIST.format(dataset=wildcards.dataset))
+        elif isinstance(settings["annotations"], str):
+            found.append(os.path.join(settings["annotations"], file))
+        else:
+            found.append(
+                paths.ANNOTATION.format(dataset=wildcards.dataset, annotation=file)
+            )
+    return found
 
 
 def annotation_url(wildcards):
@@ -165,7 +170,13 @@ def video_url(wildcards):
 
 
 def video_names(wildcards):
-    return index(wildcards.dataset).row(wildcards.video)["names"].split(";")
+    """Names that the video may have in the import folder; none: it lies where its url says."""
+    names = index(wildcards.dataset).row(wildcards.video)["names"]
+    return names.split(";") if names else []
+
+
+def video_rate(wildcards):
+    return index(wildcards.dataset).row(wildcards.video)["rate"]
 
 
 def video_height(wildcards):
@@ -186,27 +197,42 @@ def download_settings(wildcards, threads):
 
 
 @functools.cache
-def import_folder(folder):
-    """The files of an import folder by their name without its ending, listed once."""
+def media_folder(dataset):
+    """What lies in the dataset's folder of videos, looked at once: rows of a listing."""
+    try:
+        return listing.walk(Path(DATASETS[dataset]["raw"]), Oddities(dataset))
+    except ToolFault as fault:
+        raise WorkflowError(f"config: datasets: {dataset}: raw: {fault}")
+
+
+@functools.cache
+def media_by_name(dataset):
+    """Paths of the files in the dataset's folder of videos, of any depth, by their name without its ending."""
     found = {}
-    for name in sorted(os.listdir(folder)):
-        found.setdefault(os.path.splitext(name)[0], []).append(
-            os.path.join(folder, name)
-        )
+    for row in media_folder(dataset):
+        if row["kind"] == "file":
+            name = os.path.splitext(os.path.basename(row["path"]))[0]
+            found.setdefault(name, []).append(
+                os.path.join(DATASETS[dataset]["raw"], row["path"])
+            )
     return found
 
 
+def media_digest(wildcards):
+    return listing.digest(media_folder(wildcards.dataset))
+
+
 def import_sources(wildcards):
-    folder = DATASETS[wildcards.dataset]["raw"]
-    if not os.path.isdir(folder):
-        raise WorkflowError(
-            f"config: datasets: {wildcards.dataset}: raw: {folder!r} is not a folder"
-        )
-    return [
-        file
-        for name in video_names(wildcards)
-        for file in import_folder(folder).get(name, [])
-    ]
+    """What the import folder has of a video: all files called by one of its names, or else what lies where its url says."""
+    names = video_names(wildcards)
+    if names:
+        known = media_by_name(wildcards.dataset)
+        return [file for name in names for file in known.get(name, [])]
+    path = os.path.join(
+        DATASETS[wildcards.dataset]["raw"],
+        index(wildcards.dataset).row(wildcards.video)["url"],
+    )
+    return [path] if os.path.exists(path) else []
 
 
 def shard_raw(template):

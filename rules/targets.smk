@@ -15,9 +15,13 @@ rule tables:
 rule plan:
     input:
         in_datasets(paths.PLAN),
+    log:
+        "logs/plan.log",
     localrule: True
+    conda:
+        "../envs/base.yaml"
     shell:
-        "cat {input:q}"
+        "cat {input:q} | tee {log:q}"
 
 
 rule models:

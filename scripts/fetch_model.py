@@ -1,28 +1,17 @@
 """Fetch the files of one model from the hub or from an address, and verify them."""
 
 import contextlib
-import datetime
-import fcntl
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from talkset import glue, models, progress, tables
+from talkset import glue, models, progress
 from talkset.acquire import http
+from talkset.acquire.pins import Firsts
 from talkset.faults import ToolFault
 from talkset.files import write_json
 
 HUB = "https://huggingface.co"
-COLUMNS = (
-    "model",
-    "file",
-    "size",  # bytes
-    "sha256",
-    "revision",  # the hub's commit; empty: the model has an address, not a repository
-    "fetched",  # date of the first fetch
-)
-IDENTITY = ("model", "file", "sha256", "revision")
 
 
 def main(
@@ -40,26 +29,24 @@ def main(
         model: its name.
         source: `repo`, `revision`, `subfolder` and `url`, as in config/models.yaml.
         pinned: `sha256` and `size` by file; null: not known.
-        lock: table of what was fetched, for all models of the working folder; not an output, since it outlives each.
+        lock: table of what was fetched, for all models of the working folder.
         version: of this step.
 
     Raises:
         ToolFault: a file cannot be had, or is another one than the pinned or the first one; the text names both.
     """
-    seen = [row for row in _read(Path(lock)) if row["model"] == model]
-    revision = _revision(model, source, next(iter(pinned)), seen)
+    firsts = Firsts(Path(lock), "model", "revision")
+    revision = _revision(model, source, next(iter(pinned)), firsts.rows(model=model))
     rows = []
     for path, (file, pin) in zip(files, pinned.items(), strict=True):
         url = _address(source, revision, file)
         with _named(model, source, url):
             got = http.fetch(url, path, size=pin["size"], headers=_headers(source))
-        first = next((row for row in seen if row["file"] == file and row["revision"] == revision), None)
-        wrong = _wrong(url, got, pin["sha256"], first, lock)
-        if wrong:
+        if wrong := firsts.wrong(url, got, pin["sha256"], model=model, file=file, revision=revision):
             http.drop(path)
             raise ToolFault(f"model {model}: {wrong}")
         rows.append({"model": model, "file": file, "size": got.size, "sha256": got.sha256, "revision": revision})
-    _note(Path(lock), rows)
+    firsts.note(rows, model=model)
     for path in files:
         http.keep(path)
     hashes = {row["file"]: row["sha256"] for row in rows}
@@ -122,40 +109,6 @@ def _named(model: str, source: dict, url: str) -> Iterator[None]:
             f"model {model}: cannot fetch {url} ({error}); {todo}. "
             f"A folder that has the files can take its place: models: {model}: path: <folder>"
         ) from error
-
-
-def _wrong(url: str, got: http.Got, pinned: str | None, first: dict | None, lock: str) -> str:
-    """What speaks against fetched bytes, with both hashes; empty: nothing."""
-    hub = got.said.get("x-linked-etag", "").strip('"')
-    if pinned:
-        if got.sha256 != pinned:
-            return f"{url} holds other bytes than the pinned ones: sha256 {got.sha256}, pinned {pinned}"
-    elif first:
-        if got.sha256 != first["sha256"]:
-            return (
-                f"{url} holds other bytes than at its first fetch on {first['fetched']}: sha256 {got.sha256}, "
-                f"then {first['sha256']}; if the new ones are right, delete the model's rows in {lock}"
-            )
-    elif re.fullmatch("[0-9a-f]{64}", hub) and got.sha256 != hub:
-        return f"{url} arrived damaged: sha256 {got.sha256}, the hub says {hub}; run the same command again"
-    return ""
-
-
-def _note(lock: Path, rows: list[dict]) -> None:
-    """Put a model's rows into the table of what was fetched, in place of its old ones."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    today = datetime.date.today().isoformat()
-    with open(lock.with_name(f".{lock.name}.lock"), "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # models are fetched side by side
-        known = _read(lock)
-        since = {tuple(row[key] for key in IDENTITY): row["fetched"] for row in known}
-        table = [row for row in known if row["model"] != rows[0]["model"]]
-        table += [row | {"fetched": since.get(tuple(row[key] for key in IDENTITY), today)} for row in rows]
-        tables.write(lock, COLUMNS, sorted(table, key=lambda row: (row["model"], row["file"])))
-
-
-def _read(lock: Path) -> list[dict]:
-    return list(tables.rows(lock)) if lock.is_file() else []
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ and a test keeps the two equal.
 from __future__ import annotations
 
 import copy
+from types import ModuleType
 
-from talkset import models, registry, verdict
+from talkset import listing, models, registry, verdict
 from talkset.faults import ToolFault
 
 # Sections that a dataset's entry may override, key by key.
@@ -53,12 +54,9 @@ def _dataset(name: str, entry: dict, config: dict, schema: dict) -> dict:
     for section in SECTIONS:
         whole[section] = _overlay(config[section], entry.get(section) or {})
     verdict.check(whole["filter"]["rules"])
-    spec = registry.load("datasets", whole["adapter"]).SPEC
-    if spec.files and whole["annotations"] is None:
-        raise ToolFault(
-            f"config: datasets: {name}: annotations: give a folder that holds {spec.files[0]} and the others"
-        )
-    whole["options"] = _options(f"datasets: {name}: options", whole["options"], spec.options)
+    adapter = registry.load("datasets", whole["adapter"])
+    whole["options"] = _options(f"datasets: {name}: options", whole["options"], adapter.SPEC.options)
+    _check_sources(name, whole, adapter)
     for kind in ("scores", "features"):
         whole[kind] = {
             plugin: _options(f"{kind}: {plugin}", options, registry.load(kind, plugin).SPEC.options)
@@ -76,6 +74,24 @@ def _dataset(name: str, entry: dict, config: dict, schema: dict) -> dict:
             "add sync: {} to its scores, or set correct: false"
         )
     return whole
+
+
+def _check_sources(name: str, whole: dict, adapter: ModuleType) -> None:
+    """Refuse a dataset whose annotation files, or the media folder that stands in for them, are not given."""
+    spec, where = adapter.SPEC, f"config: datasets: {name}"
+    needed = adapter.annotation_files(whole["options"])
+    files = [file for file in needed if file != listing.NAME]
+    how = f"{spec.title}: {spec.access} ({spec.homepage})"
+    if files and whole["annotations"] is None:
+        raise ToolFault(f"{where}: annotations: give the folder that holds {', '.join(files)}. {how}")
+    if listing.NAME in needed and whole["raw"] is None:
+        raise ToolFault(f"{where}: raw: give the folder that holds the media files. {how}")
+    if isinstance(whole["annotations"], dict):
+        for file in files:
+            if file not in whole["annotations"]["sha256"]:
+                raise ToolFault(
+                    f"{where}: annotations: sha256: {file} has no hash; give it, or null: fixed by the first fetch"
+                )
 
 
 def _options(where: str, given: dict, schema: dict) -> dict:

@@ -6,7 +6,11 @@ A window is a square of whole pixels of the upright source picture. Three ways g
              `ref_width` both axes are scaled by the heights) to the source's. Without a `ref_height` it is taken to be
              in the source's own pixels if it fits in there. Beyond the picture by up to `BEYOND` of its size it is
              moved inside (and shrunk if it is larger than the picture); by more the clip fails: its annotation was
-             made for another picture. One that is not square grows to the square of its longer side.
+             made for another picture. By `margin`, a part of the picture's width and height, each edge moves outwards,
+             up to the picture's own. `square` says what becomes of one that is not square: `outer`, the square of its
+             longer side; `inner`, of its shorter side, an even number, about the middle of the edges in whole pixels
+             (half ones: to the left and up), which is how CelebV-HQ's authors crop, with a margin of 0.02
+             (download_and_process.py of github.com/CelebV-HQ/CelebV-HQ at d1b6cf3).
 `tracked`    Around the followed face: from its boxes over the whole clip the 1st percentile of the left and upper
              edges and the 99th of the right and lower ones (so that single wild pictures do not count), the square of
              the longer side of that about its centre, moved up by `shift_up` and enlarged by `scale` times the clip's
@@ -55,14 +59,15 @@ def window(
         size: width and height of the upright source picture.
         boxes: `[n,4]` the followed face in each analysed picture (`tracks.boxes`), NaN where it is not; only for
             `tracked`.
-        settings: `scale`, `crop_scale` (for clips that have none of their own), `shift_up` (part of the face's side).
+        settings: `scale`, `crop_scale` (for clips that have none of their own), `shift_up` (part of the face's side);
+            `margin` (part of the picture) and `square` (`outer` or `inner`).
 
     Raises:
         ClipFault: there is no window, it lies beyond the picture, or there is no face; with the numbers.
         ToolFault: unknown way.
     """
     if way == "annotated":
-        return _annotated(row, size)
+        return _annotated(row, size, settings)
     if way == "tracked":
         return _tracked(row, size, boxes, settings)
     if way == "whole":
@@ -95,7 +100,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(common / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - common))
 
 
-def _annotated(row: Mapping[str, str], size: tuple[int, int]) -> Window:
+def _annotated(row: Mapping[str, str], size: tuple[int, int], settings: Mapping) -> Window:
     place = annotation(row, size)
     if place is None:
         raise ClipFault("the annotation has no crop window", status="no-window")
@@ -110,6 +115,12 @@ def _annotated(row: Mapping[str, str], size: tuple[int, int]) -> Window:
             f"the annotated window {_text(place)} ({made}) reaches beyond the picture of {size[0]}x{size[1]} "
             f"by {100 * beyond:.1f} % of its size"
         )
+    if settings["margin"]:
+        across, down = (settings["margin"] * length for length in size)
+        x0, y0, x1, y1 = max(0, x0 - across), max(0, y0 - down), min(size[0], x1 + across), min(size[1], y1 + down)
+    if settings["square"] == "inner":
+        x0, y0, x1, y1 = map(round, (x0, y0, x1, y1))
+        return _fit((x0 + x1) // 2, (y0 + y1) // 2, min(x1 - x0, y1 - y0) // 2 * 2, size)
     return _fit((x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0), size)
 
 

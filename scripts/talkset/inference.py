@@ -65,24 +65,16 @@ def device() -> torch.device:
     """The first GPU if there is one, else the CPU.
 
     Model hubs are switched off for this process, and the libraries are told to compute the same way each time: float32
-    means float32 (no TF32), and cuDNN picks its algorithms by rule, not by trial.
+    means float32 (no TF32), and cuDNN picks its algorithms by rule, not by trial. On the CPU one thread computes,
+    however many a job has: sums depend on the number of threads, and shards side by side use the cores better.
     """
+    torch.set_num_threads(1)
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def setup(threads: int) -> torch.device:
-    """Fix the number of CPU threads of one operation, and return `device()`.
-
-    Args:
-        threads: `SPEC.threads`, whatever the job was given: sums over threads depend on their number.
-    """
-    torch.set_num_threads(threads)
-    return device()
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -56,6 +57,12 @@ def ending(path: str) -> str:
     return os.path.splitext(path)[1].lower().removeprefix(".")
 
 
+def number(name: str) -> int | None:
+    """The number in a picture's file name; `None`: the file is no numbered picture."""
+    match = NUMBERED.fullmatch(name) if ending(name) in PICTURES else None
+    return int(match[1]) if match else None
+
+
 def media_id(path: str) -> str:
     """A clip or video id from a path below the folder, one to one but for the ending, and the same on any machine.
 
@@ -102,9 +109,26 @@ def write(folder: Path, path: Path, dataset: str) -> None:
         ToolFault: the folder or one below it cannot be read.
     """
     odd = Oddities(dataset)
-    rows = sorted(_entries(folder, "", set(), odd), key=lambda row: row["path"])
+    rows = walk(folder, odd)
     odd.say()
     tables.write(path, COLUMNS, rows)
+
+
+def walk(folder: Path, odd: Oddities) -> list[dict]:
+    """The rows that `write` writes; `odd` counts what is left out.
+
+    Raises:
+        ToolFault: the folder or one below it cannot be read.
+    """
+    return sorted(_entries(folder, "", set(), odd), key=lambda row: row["path"])
+
+
+def digest(rows: list[dict]) -> str:
+    """SHA-256 (hex) of rows that `walk` gave: another one where a path, a size or a folder's pictures are others."""
+    content = hashlib.sha256()
+    for row in rows:
+        content.update(json.dumps([row.get(column) for column in COLUMNS]).encode() + b"\n")
+    return content.hexdigest()
 
 
 def _entries(folder: Path, below: str, entered: set[tuple[int, int]], odd: Oddities) -> Iterator[dict]:
@@ -131,7 +155,7 @@ def _entries(folder: Path, below: str, entered: set[tuple[int, int]], odd: Oddit
             files.append(entry)
         else:
             odd.note("a link to nothing, or no file, left out", path)
-    numbers = [_number(entry.name) for entry in files]
+    numbers = [number(entry.name) for entry in files]
     if below and not folders and None not in numbers:
         ends = {"first": min(numbers), "last": max(numbers)} if numbers else {}
         yield {"path": below.removesuffix("/"), "kind": "images", "images": len(numbers), **ends}
@@ -140,12 +164,6 @@ def _entries(folder: Path, below: str, entered: set[tuple[int, int]], odd: Oddit
             yield {"path": below + entry.name, "kind": "file", "bytes": entry.stat().st_size}
     for entry in folders:
         yield from _entries(Path(entry.path), f"{below}{entry.name}/", entered, odd)
-
-
-def _number(name: str) -> int | None:
-    """The number of a numbered picture."""
-    match = NUMBERED.fullmatch(name) if ending(name) in PICTURES else None
-    return int(match[1]) if match else None
 
 
 def _is_utf8(text: str) -> bool:

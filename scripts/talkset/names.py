@@ -7,6 +7,8 @@ import re
 # One clip, video or shard id. A leading dot is never allowed; a leading `-` is (YouTube ids have it), which is why
 # ids reach programs only behind a folder or through an API, never as a bare argument.
 SAFE = r"[A-Za-z0-9_\-=+][A-Za-z0-9_.\-=+]{0,199}"
+# Texts that `safe_name` leaves as they are: nearly all, and lists have millions.
+UNCHANGED = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,199}")
 
 
 def safe_name(text: str) -> str:
@@ -18,6 +20,8 @@ def safe_name(text: str) -> str:
     Raises:
         ValueError: empty, or longer than 200 characters once mapped.
     """
+    if UNCHANGED.fullmatch(text):
+        return text
     mapped = "".join(
         char if re.fullmatch(r"[A-Za-z0-9_.+-]", char) else "".join(f"={byte:02X}" for byte in char.encode())
         for char in text

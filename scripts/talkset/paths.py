@@ -1,6 +1,10 @@
 """Every path of the chain, once: the names are the same in all datasets and versions."""
 
 ANNOTATION = "resources/{dataset}/{annotation}"
+# What was fetched once, for all datasets: what the config does not pin is fixed here from the first time on.
+ANNOTATION_LOCK = "resources/annotations.lock.tsv"
+# The listing of a media folder, among the annotations.
+MEDIA_LIST = "resources/{dataset}/media.tsv"
 MODEL = "resources/models/{model}/{file}"
 MODEL_RECORD = "resources/models/{model}/talkset.json"
 # What was fetched once, for all models: what the config does not pin is fixed here from the first time on.

@@ -6,7 +6,9 @@ standard library at the top level (the Snakefile reads every `SPEC`); models and
 datasets  `SPEC: DatasetSpec`
           `annotation_files(options) -> tuple[str, ...]`: the annotation files needed with these options
           `clips(files, options, dataset) -> Iterator[dict]`: clip table rows; `files` maps a file name to its `Path`
-          `import_names(row) -> list[str]`: file names without ending under which the row's video may be handed in
+          `import_names(row) -> list[str]`: file names without ending under which the row's video may be handed in;
+          none where it is a file, or a folder of numbered pictures (`labels`: `image_rate`), and `url` its path below
+          the dataset's `raw`
 features  `SPEC: FeatureSpec`
           `load(options, models) -> model`: once a job; `models` holds a `talkset.models.Model` by option key, for each
           key in `SPEC.models`

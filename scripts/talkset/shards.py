@@ -23,7 +23,8 @@ INDEX_COLUMNS = (
     "shard",  # where its clips are
     "clips",  # number of clips to cut (not those that end as no-window)
     "digest",  # SHA-256 of its clip table rows
-    "names",  # file names without ending under which it may be imported, `;`-separated
+    "names",  # file names without ending under which it may be imported, `;`-separated; empty: it lies where url says
+    "rate",  # pictures a second, exact, where it is a folder of pictures; else empty
 )
 
 
@@ -86,6 +87,7 @@ def index(
             "clips": sum(not require_window or row["x0"] != "" for row in group),
             "digest": digest(group),
             "names": ";".join(dict.fromkeys(name for row in group for name in import_names(row))),
+            "rate": json.loads(group[0]["labels"] or "{}").get("image_rate", ""),
         }
         for video, group in groups.items()
     ]

@@ -7,7 +7,8 @@ number is what says truly that results differ. tests/contract/test_versions.py f
 STEPS = {
     "fetch_annotation": 1,
     "fetch_model": 1,
-    "list_clips": 1,
+    "list_media": 1,
+    "list_clips": 2,
     "list_shard": 1,
     "write_plan": 1,
     "download_video": 1,

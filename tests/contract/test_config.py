@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from workspace import REPOSITORY
 
 from talkset import config as configuration
+from talkset import registry
 from talkset.faults import ToolFault
 
 SCHEMA = yaml.safe_load((REPOSITORY / "config" / "schema" / "config.schema.yaml").read_text())
@@ -67,6 +68,17 @@ def test_sample_configs_are_valid(path):
         ({"datasets": {"hdtf": {"options": {"sets": ["RD"]}}}}, ["sets", "known"]),
         ({"features": {"mell": {}}}, ["mell", "mel"]),
         ({"filter": {"rules": {"mine": {"score": "blur"}}}}, ["mine", "operator"]),
+        ({"build": ["mead"]}, ["mead: raw", "Terms of Use", "mead"]),
+        ({"build": ["webvid"]}, ["webvid: annotations", "results_10M_train.csv", "withdrawn", "Panda-70M"]),
+        ({"build": ["vfhq"]}, ["vfhq: annotations", "meta_info.zip", "OneDrive"]),
+        (
+            {"build": ["talkvid"], "datasets": {"talkvid": {"options": {"only": "Core.json"}}}},
+            ["Core.json has no hash"],
+        ),
+        (
+            {"build": ["voxceleb2"], "datasets": {"voxceleb2": {"annotations": "x", "options": {"source": "local"}}}},
+            ["voxceleb2: raw"],
+        ),
     ],
 )
 def test_a_wrong_key_or_value_names_itself(change, words):
@@ -85,6 +97,21 @@ def test_a_dataset_overrides_a_section_key_by_key_and_nothing_is_shared():
     assert resolved["crop"]["size"] == SHIPPED["crop"]["size"]
     assert resolved["track"] == SHIPPED["track"]
     assert given == before, "resolve() changed what it was given"
+
+
+def test_only_what_the_options_need_must_be_given():
+    """VFHQ's pictures need no texts, a folder without a table no annotations."""
+    given = {"build": ["vfhq_test", "folder"], "datasets": {"vfhq_test": {"raw": "x"}, "folder": {"raw": "y"}}}
+    resolved = configuration.resolve(configuration._overlay(SHIPPED, given), SCHEMA)["datasets"]
+    assert resolved["vfhq_test"]["options"] == {"source": "frames", "meta": None, "fps": 25, "require_window": False}
+    assert resolved["vfhq_test"]["crop"]["way"] == "whole" and resolved["folder"]["annotations"] is None
+
+
+def test_every_adapter_has_an_entry_that_is_complete_but_for_its_folders():
+    folders = {name: {"annotations": "lists", "raw": "videos"} for name in SHIPPED["datasets"]}
+    given = configuration._overlay(SHIPPED, {"build": list(folders), "datasets": folders})
+    resolved = configuration.resolve(given, SCHEMA)["datasets"]
+    assert {settings["adapter"] for settings in resolved.values()} == set(registry.names("datasets"))
 
 
 def test_a_feature_is_switched_off_with_null():

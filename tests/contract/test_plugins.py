@@ -85,7 +85,7 @@ def test_plugins_import_only_the_standard_library_at_the_top(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["config", "models", "registry", "verdict", "shards", "names", "paths", "versions", "faults"]
+    "module", ["config", "models", "registry", "verdict", "shards", "listing", "names", "paths", "versions", "faults"]
 )
 def test_what_the_snakefile_imports_is_light(module):
     for file in closure(SCRIPTS / "talkset" / f"{module}.py"):

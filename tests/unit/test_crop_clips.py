@@ -19,7 +19,7 @@ from talkset.faces import Face
 from talkset.faults import ToolFault
 
 SETTINGS = {
-    "way": "tracked", "scale": 1.0, "crop_scale": 1.5, "shift_up": 0.0,
+    "way": "tracked", "scale": 1.0, "crop_scale": 1.5, "shift_up": 0.0, "margin": 0, "square": "outer",
     "size": 96, "preset": "veryfast", "crf": 12, "gop": 50,
 }  # fmt: skip
 CLICKS = [0.7, 1.3]

@@ -275,7 +275,7 @@ def test_other_revision_is_not_held_to_the_lock(hub, tmp_path):
 
 def test_lock_keeps_other_models(hub, tmp_path):
     other = {"model": "zoo", "file": "a", "size": "1", "sha256": "f" * 64, "revision": "", "fetched": "2026-01-31"}
-    tables.write(tmp_path / "resources" / "models" / "lock.tsv", fetch_model.COLUMNS, [other])
+    tables.write(tmp_path / "resources" / "models" / "lock.tsv", other, [other])
     fetch(tmp_path)
     assert [row["model"] for row in lock(tmp_path)] == ["net", "net", "zoo"] and lock(tmp_path)[2] == other
 

@@ -8,7 +8,8 @@ import pytest
 from talkset import geometry
 from talkset.faults import STATUSES, ClipFault, ToolFault
 
-SETTINGS = {"scale": 1.6, "crop_scale": 1.0, "shift_up": 0.1}
+SETTINGS = {"scale": 1.6, "crop_scale": 1.0, "shift_up": 0.1, "margin": 0, "square": "outer"}
+CELEBV_HQ = SETTINGS | {"margin": 0.02, "square": "inner"}
 
 
 def row(window=("", "", "", ""), height="", width="", unit="pixel", crop_scale=""):
@@ -38,6 +39,27 @@ def corners(window: geometry.Window) -> tuple[int, int, int, int]:
 )
 def test_annotated(listed, size, expected):
     assert corners(geometry.window("annotated", listed, size, None, SETTINGS)) == expected
+
+
+@pytest.mark.parametrize(
+    ("edges", "size", "expected"),
+    [
+        # As the authors' script: edges 0.02 further, in whole pixels, then the square of the shorter side.
+        ((0.1964, 0, 0.6922, 0.8815), (1920, 1080), (366, 0, 1340, 974)),
+        ((0.5271, 0, 1.0, 0.8407), (1920, 1080), (982, 0, 1912, 930)),
+        ((0.25, 0.1, 0.5, 0.9), (1280, 720), (294, 174, 666, 546)),  # 294.4..665.6, 57.6..662.4
+        ((0, 0, 1, 1), (641, 361), (140, 0, 500, 360)),  # half pixels: to the left and up
+    ],
+)
+def test_celebv_hq_s_own_crop(edges, size, expected):
+    listed = row(edges, unit="fraction")
+    assert corners(geometry.window("annotated", listed, size, None, CELEBV_HQ)) == expected
+
+
+def test_margin_alone_keeps_the_longer_side():
+    listed = row((0.25, 0.1, 0.5, 0.5), unit="fraction")
+    settings = SETTINGS | {"margin": 0.05}
+    assert corners(geometry.window("annotated", listed, (1280, 720), None, settings)) == (256, 0, 704, 448)
 
 
 # The three windows of the published lists that reach beyond a picture of the listed height, and what must be said.

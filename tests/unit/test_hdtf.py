@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from talkset import names, tables
+from talkset import annotations, names, tables
 from talkset.datasets import hdtf
 from talkset.faults import ToolFault
 
@@ -117,7 +117,7 @@ def test_published_ids_are_safe_unique_and_unchanged_by_the_mapping(real):
     rows, _ = real
     for row in rows.values():
         name = json.loads(row["labels"])["name"]
-        assert re.fullmatch(names.SAFE, row["clip"]) and re.fullmatch(hdtf.YOUTUBE_ID, row["video"])
+        assert re.fullmatch(names.SAFE, row["clip"]) and re.fullmatch(annotations.YOUTUBE_ID, row["video"])
         assert row["clip"].startswith(f"{row['subset']}_{name}_0")
     every_name = [name for row in rows.values() for name in (row["clip"], *row["aliases"].split(";"))]
     assert len(set(every_name)) == 3 * 436

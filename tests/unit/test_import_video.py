@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import import_video
 from talkset import files
@@ -40,10 +41,18 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
-def take(work, *found, names=("RD_Radio11",), folder="given"):
+def take(work, *found, names=("RD_Radio11",), folder="given", url="https://x/abc", rate=""):
     media, record = work / "results" / "abc.mp4", work / "results" / "abc.json"
     import_video.main(
-        list(found), media, record, video="abc", url="https://x/abc", names=list(names), folder=str(folder), version=1
+        list(found),
+        media,
+        record,
+        video="abc",
+        url=url,
+        names=list(names),
+        folder=str(folder),
+        rate=rate,
+        version=1,
     )
     return media, json.loads(record.read_text())
 
@@ -141,6 +150,114 @@ def test_two_files_of_one_name_are_the_user_s_to_sort_out(work):
     with pytest.raises(ToolFault, match="RD_Radio11.mkv, RD_Radio11.mp4"):
         take(work, *both)
     assert list((work / "results").iterdir()) == []
+
+
+def test_two_files_of_one_name_in_nested_folders_are_told_apart(work):
+    for part in "ab":
+        (work / "given" / part).mkdir()
+    both = [write(work / "given" / part / "RD_Radio11.mp4") for part in "ab"]
+    with pytest.raises(ToolFault, match="a/RD_Radio11.mp4, b/RD_Radio11.mp4 are all called like one video"):
+        take(work, *both)
+
+
+def test_a_file_by_its_path(work):
+    (work / "given" / "a b").mkdir()
+    given = write(work / "given" / "a b" / "c.mp4")
+    media, record = take(work, given, names=(), url="a b/c.mp4")
+    assert (record["status"], record["url"], record["bytes"]) == ("ok", "a b/c.mp4", given.stat().st_size)
+    assert os.path.realpath(media) == str(given)
+    media, record = take(work, names=(), url="a b/d.mp4")
+    assert (record["status"], record["reason"]) == ("gone", "a b/d.mp4 is not in the import folder given")
+    assert media.read_bytes() == b"" and not media.is_symlink()
+
+
+def pictures(folder, numbers, size=(64, 48), ending="png", **given):
+    """Numbered pictures, each of its own content; what they show, if they are lossless."""
+    folder.mkdir(exist_ok=True)
+    shown = [np.random.default_rng(number).integers(0, 255, (size[1], size[0], 3), np.uint8) for number in numbers]
+    for number, content in zip(numbers, shown, strict=True):
+        Image.fromarray(content).save(folder / f"{number:08d}.{ending}", **given)
+    return shown
+
+
+def images(work, rate="30000/1001"):
+    return take(work, work / "given" / "Clip", names=(), url="Clip", rate=rate)
+
+
+def test_pictures_become_one_file_without_loss(work):
+    shown = pictures(work / "given" / "Clip", range(7, 37))
+    media, record = images(work)
+    assert (record["status"], record["vcodec"], record["acodec"]) == ("ok", "png", None)
+    assert (record["width"], record["height"], record["fps"]) == (64, 48, "30000/1001")
+    assert record["note"] == "30 pictures, 30000/1001 a second"
+    assert record["sha256"] == files.sha256(media) and not media.is_symlink()
+    found = probe(media)
+    assert found.fault == "" and found.duration == pytest.approx(30 * 1001 / 30000)
+    with av.open(str(media)) as opened:
+        frames = list(opened.decode(video=0))
+    assert [frame.pts * frame.time_base for frame in frames] == [Fraction(n * 1001, 30000) for n in range(30)]
+    for frame, content in zip(frames, shown, strict=True):
+        assert (frame.to_ndarray(format="rgb24") == content).all()
+    assert images(work)[1]["sha256"] == record["sha256"], "the same bytes each time"
+
+
+def test_jpeg_pictures_are_taken_as_they_are(work):
+    pictures(work / "given" / "Clip", range(4), ending="jpg", quality=95)
+    media, record = images(work, "25")
+    assert (record["status"], record["vcodec"], record["fps"]) == ("ok", "mjpeg", "25")
+    with av.open(str(media)) as opened:
+        stored = [bytes(packet) for packet in opened.demux(video=0) if packet.size]
+    assert stored == [path.read_bytes() for path in sorted((work / "given" / "Clip").iterdir())]
+
+
+def more(work, name, **changed):
+    pictures(work / "given" / "more", [1], **changed)
+    (picture,) = (work / "given" / "more").iterdir()
+    picture.rename(work / "given" / "Clip" / name)
+
+
+PICTURE_FAULTS = {
+    "empty": (lambda work: [path.unlink() for path in (work / "given" / "Clip").iterdir()], "the folder Clip is empty"),
+    "missing": (
+        lambda work: more(work, "00000009.png"),
+        "Clip: of the pictures 1 to 9 5 are missing, the first of them is 4",
+    ),
+    "twice": (lambda work: more(work, "3.png"), "Clip: 00000003.png and 3.png have one number"),
+    "another size": (
+        lambda work: more(work, "00000004.png", size=(48, 64)),
+        "Clip/00000004.png is a png of 48x64, the pictures before it are png of 64x48",
+    ),
+    "another kind": (
+        lambda work: more(work, "00000004.png", ending="jpg"),
+        "Clip/00000004.png is a mjpeg of 64x48, the pictures before it are png of 64x48",
+    ),
+    "a video": (lambda work: write(work / "given" / "Clip" / "00000000.png"), "neither PNG nor JPEG but h264"),
+    "webp": (lambda work: more(work, "00000000.webp", ending="webp"), "neither PNG nor JPEG but webp"),
+    "no picture": (
+        lambda work: (work / "given" / "Clip" / "00000004.png").write_bytes(b"x" * 999),
+        "Clip/00000004.png cannot be read as a picture",
+    ),
+    "another file": (
+        lambda work: (work / "given" / "Clip" / "readme.txt").write_text("x"),
+        "Clip/readme.txt is no numbered picture",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", PICTURE_FAULTS)
+def test_pictures_that_are_no_clip_fail_with_a_reason(work, fault):
+    pictures(work / "given" / "Clip", range(1, 4))
+    change, reason = PICTURE_FAULTS[fault]
+    change(work)
+    media, record = images(work)
+    assert record["status"] == "failed" and reason in record["reason"]
+    assert media.read_bytes() == b""
+
+
+@pytest.mark.parametrize("rate", ["", "0", "x", "1/0", "-25"])
+def test_pictures_without_a_rate_are_no_clip(work, rate):
+    pictures(work / "given" / "Clip", range(3))
+    assert f"how many a second is not known (it says {rate!r})" in images(work, rate)[1]["reason"]
 
 
 def test_one_source_under_two_names(work):

@@ -243,11 +243,11 @@ def test_what_is_said_at_the_end(capsys):
     assert not capsys.readouterr().err
 
 
-def test_setup_fixes_threads_and_switches_hubs_off(monkeypatch):
+def test_device_fixes_threads_and_switches_hubs_off(monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     before = torch.get_num_threads()
     try:
-        device = inference.setup(1)
+        device = inference.device()
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

@@ -9,6 +9,7 @@ import pytest
 from told import told
 
 from talkset import listing, names
+from talkset.annotations import Oddities
 from talkset.faults import ToolFault
 
 
@@ -36,6 +37,19 @@ def test_files_of_every_depth_are_listed_in_order(media):
     assert [entry.path for entry in found] == ["a/b c/e'\"f.mp4", "a/c/-d.MOV", "b.mp4", "ä/\u4f60.mkv"]
     assert {entry.bytes for entry in found} == {5} and {entry.kind for entry in found} == {"file"}
     assert [entry.ending for entry in found] == ["mp4", "mov", "mp4", "mkv"]
+
+
+def test_digest_sees_files_sizes_and_pictures(media):
+    def digest():
+        return listing.digest(listing.walk(media, Oddities("mine")))
+
+    put(media, "a/b.mp4", "c/1.png")
+    seen = [digest()]
+    assert digest() == seen[0]
+    for path, content in (("a/d.mp4", b"x"), ("a/d.mp4", b"xx"), ("c/2.png", b"x")):
+        put(media, path, content=content)
+        seen.append(digest())
+    assert len(set(seen)) == 4
 
 
 def test_folder_of_numbered_pictures_is_one_entry(media):

@@ -117,6 +117,12 @@ def test_names_of_all_clips_are_joined_once():
     assert content[0]["names"] == "A;x;B"
 
 
+def test_pictures_have_a_rate_and_what_lies_at_its_url_no_names(tmp_path):
+    rows = [row("a", "x", url="v/x", labels='{"image_rate": "30000/1001"}'), row("b", "y", labels="{}")]
+    content = shards.index(rows, 1, require_window=True, import_names=lambda row: [])
+    assert [(video["rate"], video["names"]) for video in content] == [("30000/1001", ""), ("", "")]
+
+
 def test_unknown_shard_or_video_is_named(tmp_path):
     index = index_of(tmp_path / "videos.tsv", [row("a", "x")], 1)
     for look_up in (index.videos, index.digest, index.row):

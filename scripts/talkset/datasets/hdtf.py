@@ -29,24 +29,18 @@ deviation is a `ToolFault` that shows file, line number and text. Rules where th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
-from talkset import names, progress
+from talkset import annotations, names, progress
 from talkset.faults import ToolFault
 from talkset.registry import DatasetSpec
 
 SUBSETS = ("RD", "WDA", "WRA")
-
-YOUTUBE = re.compile(r"(?:[a-z]+\.)?(?:youtube\.com|youtube-nocookie\.com|youtu\.be)")
-YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-YOUTUBE_PATH = re.compile(r"(?:youtu\.be|[^/]+/(?:shorts|embed|live|v))/([^/]+)/?")
 
 CLOCK = r"(?:([0-9]{1,3}):(?=[0-5][0-9]:))?([0-9]{1,4}):([0-5][0-9])"
 INTERVAL = re.compile(f"{CLOCK}-{CLOCK}")
@@ -252,24 +246,10 @@ def _safe(line: Line, text: str) -> str:
 
 def _source(line: Line) -> tuple[str, str]:
     """Source id (file-name safe) and address of a line of video_url."""
-    url = line.fields[1]
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise line.fault("expected an address that begins with http:// or https://") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise line.fault("expected an address that begins with http:// or https://")
-    parameter = parse_qs(parts.query).get("v", [""])[0]
-    if YOUTUBE.fullmatch(host):
-        path = YOUTUBE_PATH.fullmatch(host + parts.path)
-        video = parameter or (path[1] if path else "")
-        if not YOUTUBE_ID.fullmatch(video):
-            raise line.fault("expected a YouTube address with a video id of 11 letters, digits, - or _")
-        return video, f"https://www.youtube.com/watch?v={video}"
-    if re.fullmatch(names.SAFE, parameter):
-        return parameter, url
-    return f"url-{hashlib.sha256(url.encode()).hexdigest()[:20]}", url
+        return annotations.source(line.fields[1])
+    except ValueError as error:
+        raise line.fault(str(error)) from None
 
 
 def _spans(line: Line) -> list[tuple[str, str]]:

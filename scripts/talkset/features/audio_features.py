@@ -154,7 +154,7 @@ def load(options: dict, models: dict) -> Speech:
     from talkset import inference, pretrained
 
     model = models["model"]
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     kind = pretrained.model_class(model, {"hubert": HubertModel, "wav2vec2": Wav2Vec2Model})
     said = pretrained.preprocessor(model)
     if said.get("sampling_rate", RATE) != RATE:

@@ -100,7 +100,7 @@ def load(options: dict, models: dict):
     from talkset import inference
     from talkset.nets import emoca
 
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     return emoca.load(checkpoint(models["model"]), models["model"].file(CONFIGURATION)).to(device)
 
 

@@ -173,7 +173,7 @@ def load(options: dict, models: dict) -> Eye:
     from talkset import inference, pretrained
 
     model, side = models["model"], options["side"]
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     kinds = {
         "dinov2": Dinov2Model,
         "dinov2_with_registers": Dinov2WithRegistersModel,

@@ -79,7 +79,7 @@ def load(options: dict, models: dict):
     from talkset import inference
     from talkset.nets import liveportrait
 
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     there = [name for name in CHECKPOINTS if (models["model"].folder / name).is_file()]
     return liveportrait.load(models["model"].file((there or CHECKPOINTS)[0])).to(device)
 

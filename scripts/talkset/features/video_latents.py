@@ -164,7 +164,7 @@ def load(options: dict, models: dict) -> Encoder:
     from talkset import inference
 
     model = models["model"]
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     config = model.file("config.json")
     try:
         kind = json.loads(config.read_text(encoding="utf-8"))["_class_name"]

@@ -144,7 +144,7 @@ def load(options: dict, models: dict) -> Parser:
     from talkset import inference, pretrained
 
     model = models["model"]
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     kind = pretrained.model_class(model, {"segformer": SegformerForSemanticSegmentation})
     net = pretrained.load(kind, model, device)
     said = pretrained.preprocessor(model)

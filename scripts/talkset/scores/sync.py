@@ -148,7 +148,7 @@ def load(options: dict, models: dict) -> Model:
     from talkset import inference
     from talkset.nets import syncnet
 
-    device = inference.setup(SPEC.threads)
+    device = inference.device()
     return Model(syncnet.load(models["model"].file("syncnet_v2.model")).to(device), device)
 
 
