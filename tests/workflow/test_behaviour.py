@@ -13,18 +13,18 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import yaml
 from workspace import REPOSITORY, Run, Work, copied
 
-from talkset import shardtar, tables
+from talkset import featurestore, registry, shardtar, tables
 from talkset.demo import server
 
 BELOW_FILTER = {
     "filter_clips",
     "gather_filtered",
-    "extract_landmarks",
-    "extract_mel",
+    *(f"extract_{name}" for name in registry.names("features")),
     "write_manifest",
     "draw_contact_sheet",
     "export_hdtf",
@@ -51,11 +51,11 @@ def decoded(file) -> str:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Every table's bytes, every record and every decoded frame of a finished run."""
+    """Every table's bytes, every record and every decoded frame of a finished run; for features see `same_features`."""
     found = {}
     for path in sorted(folder.glob("results/demo/**/*")):
         name = str(path.relative_to(folder))
-        if path.suffix in {".tsv", ".txt", ".safetensors", ".parquet"}:
+        if path.suffix in {".tsv", ".txt", ".parquet"}:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix == ".tar":
             shard = shardtar.Reader(path)
@@ -65,6 +65,21 @@ def fingerprint(folder: Path) -> dict[str, str]:
                     if shard.has(f"{record['clip']}.{ending}"):
                         found[f"{name}:{record['clip']}.{ending}"] = decoded(shard.media(f"{record['clip']}.{ending}"))
     return found
+
+
+def same_features(one: Path, other: Path) -> None:
+    """A job that goes on forms other batches, so a model's values agree to 1e-5 of the largest, or as far as stored."""
+    files = sorted(path.relative_to(one) for path in one.glob("results/demo/features/*/*"))
+    assert files and files == sorted(path.relative_to(other) for path in other.glob("results/demo/features/*/*"))
+    for file in files:
+        said = featurestore.metadata(one / file)
+        assert said == featurestore.metadata(other / file)
+        for clip in said["clips"]:
+            first, second = featurestore.arrays(one / file, clip), featurestore.arrays(other / file, clip)
+            for name, values in first.items():
+                scale = 1e-3 if values.dtype == np.float16 else 1e-5
+                close = scale * np.nanmax(np.abs(values), initial=0)
+                np.testing.assert_allclose(second[name], values, rtol=0, atol=close, err_msg=f"{file} {clip}/{name}")
 
 
 def test_after_a_finished_run_nothing_is_to_be_done(work):
@@ -162,6 +177,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bytes(demo
         done = work.snakemake("--nolock", http_proxy=url)
     assert done.status == 0, done.output[-3000:]
     assert fingerprint(folder) == fingerprint(demo.folder)
+    same_features(folder, demo.folder)
     leftovers = [path for path in folder.glob("results/**/*") if ".partial" in path.name or path.suffix == ".part"]
     assert not leftovers
     assert work.snakemake("--dry-run").jobs == {}
