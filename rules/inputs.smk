@@ -79,6 +79,7 @@ def plugin_names(kind):
     return names_of
 
 
+@functools.cache
 def plugin_models(kind, name, dataset):
     """The models that a plug-in's options name: what is known of them by option, and their files (dates count or not)."""
     try:

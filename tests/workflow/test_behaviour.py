@@ -130,12 +130,12 @@ def test_a_changed_annotation_rebuilds_its_shard_alone(work):
     lines[0] = " ".join([name, f"{start}-{minutes}:{int(seconds) - 1:02d}", *rest])
     times.write_text("\n".join(lines) + "\n")
     with server.serve(work.folder / "resources" / "demo") as url:
-        done = work.snakemake(http_proxy=url)
+        done = work.snakemake("filtered", http_proxy=url)
     assert done.status == 0, done.output[-3000:]
     for rule in ("list_shard", "cut_clips", "track_faces", "crop_clips", "score_speech", "measure_quality"):
         assert done.output.count(f"rule {rule}:") == 1, rule
     assert "rule download_video:" not in done.output
-    assert work.snakemake("--dry-run").jobs == {}
+    assert work.snakemake("filtered", "--dry-run").jobs == {}
 
 
 def test_code_and_data_may_lie_apart_and_the_shipped_config_gives_the_defaults(demo, tmp_path):
